@@ -1,0 +1,1 @@
+"""Images and masks in: drawn lesions, official layouts, splits, augmentation, batches."""

@@ -1,0 +1,78 @@
+"""Where things are, and how they are written so that a killed run never looks finished."""
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from tutseg.errors import InputError
+
+_HERE = Path(__file__).resolve().parent
+
+
+def project_root() -> Path | None:
+    """The checkout this package runs from, or None for an installed wheel."""
+    root = _HERE.parents[1]
+    return root if (root / "_toc.yml").exists() or (root / "pyproject.toml").exists() else None
+
+
+def knowledge() -> Path:
+    """The folder ``data/``: dataset cards, the papers' tables and claims (no images)."""
+    root = project_root()
+    return root / "data" if root else _HERE / "_data"
+
+
+def runs_folder() -> Path:
+    """Where trials are kept: ``$TUTSEG_RUNS`` or ``runs/`` in the current folder."""
+    return Path(os.environ.get("TUTSEG_RUNS", "runs"))
+
+
+def canonical_json(value: Any) -> str:
+    """JSON with sorted keys and no spaces, so that equal values have equal text."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def sha256(value: bytes | str) -> str:
+    """Hexadecimal SHA-256 of bytes or of a text's UTF-8."""
+    return hashlib.sha256(value.encode() if isinstance(value, str) else value).hexdigest()
+
+
+def atomic_write(path: Path, write: bytes | str | Callable[[BinaryIO], object]) -> None:
+    """Write a file whole or not at all: temporary neighbour, flush to disk, rename.
+
+    Parameters
+    ----------
+    path : Path
+        Destination; its folder is made.
+    write : bytes, str or callable
+        The content, or a function that writes it to an open binary file.
+
+    Raises
+    ------
+    InputError
+        The disk is full or the folder cannot be written; the old file, if any, is untouched.
+    """
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+            temporary = Path(file.name)
+            if callable(write):
+                write(file)
+            else:
+                file.write(write.encode() if isinstance(write, str) else write)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise InputError(
+            f"cannot write {path} ({reason})", "free some space or choose another --out"
+        ) from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)

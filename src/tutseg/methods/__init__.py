@@ -1,0 +1,57 @@
+"""Methods, one a file: how networks learn, and the registry that builds them by name."""
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from tutseg.errors import InputError, unknown
+
+if TYPE_CHECKING:
+    from tutseg.methods.base import Method
+
+
+@dataclass(frozen=True)
+class MethodCard:
+    """What ``tutseg methods`` prints of a method; `target` ("module:Class") is imported only when it is built."""
+
+    name: str
+    target: str
+    kind: str
+    paper: str
+    summary: str
+
+
+CARDS: dict[str, MethodCard] = {}
+
+
+def register(name: str, target: str, kind: str, paper: str, summary: str) -> None:
+    """Add a method; `kind` is "semi-supervised" (trained) or "one-image" (``segment(image)``)."""
+    CARDS[name] = MethodCard(name, f"tutseg.methods.{target}", kind, paper, summary)
+
+
+def method_class(name: str) -> type:
+    """The class behind a name that ``tutseg methods`` lists."""
+    if name not in CARDS:
+        raise unknown("method", name, CARDS)
+    module, attribute = CARDS[name].target.split(":")
+    return getattr(import_module(module), attribute)
+
+
+def build_method(name: str, **options: Any) -> "Method":
+    """Build a method by name.
+
+    Raises
+    ------
+    InputError
+        Unknown name, unknown option or an option's value that the method refuses.
+    """
+    cls = method_class(name)
+    try:
+        return cls(**options)
+    except TypeError as error:
+        if "unexpected keyword argument" in str(error):
+            raise InputError(
+                f"method {name}: {str(error).split(') ')[-1].split('() ')[-1]}",
+                f"see `tutseg methods --json` for the options of {name}",
+            ) from error
+        raise

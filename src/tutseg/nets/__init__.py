@@ -1,0 +1,97 @@
+"""Networks, one a file, and the registry that builds them by name.
+
+A net maps images ``(B, 3, H, W)`` in [0, 1] to a `NetOutput`. It normalises its input itself, so a method never
+needs to know with which statistics an encoder was trained.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from tutseg.errors import InputError, unknown
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+@dataclass
+class NetOutput:
+    """What a net returns.
+
+    Parameters
+    ----------
+    logits : Tensor
+        ``(B, 1, H, W)``.
+    bottleneck : Tensor or None
+        Encoder output ``(B, C, H/s, W/s)`` after its last normalisation; only when features were asked for.
+    decoded : Tensor or None
+        Features before the head ``(B, D, H, W)`` (or a coarser grid); only when features were asked for.
+    """
+
+    logits: "Tensor"
+    bottleneck: "Tensor | None" = None
+    decoded: "Tensor | None" = None
+
+
+@dataclass(frozen=True)
+class NetCard:
+    """What ``tutseg nets`` prints of a net; `module` is imported only when the net is built."""
+
+    name: str
+    module: str
+    paper: str
+    stride: int
+    published_size: int
+    published_millions: float | None
+    source: str
+    options: dict
+
+
+CARDS: dict[str, NetCard] = {}
+
+
+def register(
+    name: str,
+    module: str,
+    paper: str,
+    stride: int,
+    published_size: int,
+    published_millions: float | None,
+    source: str,
+    **options: object,
+) -> None:
+    """Add a net to the registry; `module` has ``build(in_size, pretrained=False, **options) -> nn.Module``."""
+    CARDS[name] = NetCard(name, module, paper, stride, published_size, published_millions, source, options)
+
+
+def build(name: str, in_size: int, pretrained: bool = False, **options: object) -> "nn.Module":
+    """Build a net by name.
+
+    Parameters
+    ----------
+    name : str
+        A name that ``tutseg nets`` lists.
+    in_size : int
+        Height and width of the square input; a multiple of the net's stride.
+    pretrained : bool
+        Use timm's ImageNet weights for the encoder where they can be had.
+    **options
+        Passed to the net, over its card's own.
+
+    Raises
+    ------
+    InputError
+        Unknown name, or a size that is not a multiple of the stride.
+    """
+    if name not in CARDS:
+        raise unknown("net", name, CARDS)
+    card = CARDS[name]
+    if in_size < card.stride or in_size % card.stride:
+        low = max(card.stride, in_size // card.stride * card.stride)
+        raise InputError(
+            f"size {in_size} does not fit net {name}",
+            f"use a multiple of {card.stride}, such as {low} or {low + card.stride}",
+        )
+    make: Callable[..., nn.Module] = import_module(card.module).build
+    return make(in_size=in_size, pretrained=pretrained, **{**card.options, **options})

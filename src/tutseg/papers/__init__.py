@@ -1,0 +1,1 @@
+"""The papers as data: their numbers, their claims, their contradictions."""

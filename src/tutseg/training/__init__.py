@@ -1,0 +1,1 @@
+"""Fit, evaluate, checkpoint; a trial and its result."""

@@ -1,0 +1,1 @@
+"""Papermill, freshness, the book, the grid."""
