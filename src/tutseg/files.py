@@ -70,9 +70,7 @@ def atomic_write(path: Path, write: bytes | str | Callable[[BinaryIO], object]) 
         os.replace(temporary, path)
     except OSError as error:
         reason = error.strerror or str(error)
-        raise InputError(
-            f"cannot write {path} ({reason})", "free some space or choose another --out"
-        ) from error
+        raise InputError(f"cannot write {path} ({reason})", "free some space or choose another --out") from error
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
