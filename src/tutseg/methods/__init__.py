@@ -55,3 +55,14 @@ def build_method(name: str, **options: Any) -> "Method":
                 f"see `tutseg methods --json` for the options of {name}",
             ) from error
         raise
+
+
+register("supervised", "supervised:Supervised", "semi-supervised", "-", "labelled pictures only (SupOnly)")
+register("cps", "cps:CPS", "semi-supervised", "CPS (CVPR 2021)", "two nets, each learns the other's hard mask")
+register(
+    "dme-fd",
+    "dme_fd:DMEFD",
+    "semi-supervised",
+    "DME-FD (MIDL 2025)",
+    "union of two confident masks, features pushed apart",
+)

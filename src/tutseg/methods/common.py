@@ -1,0 +1,93 @@
+"""What several methods share: ramps, one forward for many views, and the two-branch skeleton of co-training."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from tutseg.methods.base import Method
+from tutseg.nets import NetOutput
+
+
+def ramp_up(fraction: float) -> float:
+    """Consistency warm-up ``exp(-5 (1 - t)^2)`` of Laine and Aila (2017).
+
+    Parameters
+    ----------
+    fraction : float
+        Share of the ramp done; clipped to [0, 1].
+
+    Returns
+    -------
+    float
+        From exp(-5) = 0.0067 at 0 to 1 at 1.
+    """
+    t = min(max(fraction, 0.0), 1.0)
+    return math.exp(-5.0 * (1.0 - t) ** 2)
+
+
+def forward_views(net: nn.Module, views: list[Tensor], features: bool = False) -> list[NetOutput]:
+    """One forward over several views, concatenated along the batch, and split again.
+
+    Equal to one forward a view for a net without batch statistics, and cheaper; with batch normalisation the
+    views share their statistics, which is what a student sees in most co-training code that concatenates.
+
+    Parameters
+    ----------
+    net : nn.Module
+        Maps ``(B, 3, H, W)`` to a `NetOutput`.
+    views : list of Tensor
+        Each ``(B_i, 3, H, W)``; empty ones are allowed.
+    features : bool
+        Whether bottleneck features are wanted.
+    """
+    sizes = [len(view) for view in views]
+    out = net(torch.cat(views), features=features)
+    logits = out.logits.split(sizes)
+    bottleneck = out.bottleneck.split(sizes) if features else [None] * len(sizes)
+    decoded = out.decoded.split(sizes) if features else [None] * len(sizes)
+    return [NetOutput(*parts) for parts in zip(logits, bottleneck, decoded, strict=True)]
+
+
+def hard_label(logits: Tensor) -> Tensor:
+    """Binary arg-max: 1 where p >= 0.5; float like the logits, without gradient."""
+    return (logits.detach() >= 0).to(logits.dtype)
+
+
+class OneNet(Method):
+    """A method that is evaluated by one network, `self.net`."""
+
+    net: nn.Module
+
+    def predict(self, images: Tensor, view: str | None = None) -> Tensor:
+        """Probability of the single network; see `Method.predict`."""
+        return torch.sigmoid(self.net(images).logits.float())
+
+    def features(self, images: Tensor) -> list[Tensor]:
+        """Bottleneck of the single network; see `Method.features`."""
+        return [self.net(images, features=True).bottleneck]
+
+
+class TwoBranch(Method):
+    """Two networks of one architecture, initialised independently, no weights shared.
+
+    Either branch or the mean of their probabilities can be evaluated. The official code of DME-FD reports the
+    better branch on the test fold; CPS reports branch 1, which is the default here.
+    """
+
+    views = ("branch1", "branch2", "mean")
+
+    def __init__(self, net: str, size: int, pretrained: bool = False) -> None:
+        super().__init__()
+        self.branch1 = self.make_net(net, size, pretrained)
+        self.branch2 = self.make_net(net, size, pretrained)
+
+    def predict(self, images: Tensor, view: str | None = None) -> Tensor:
+        """Probability by ``view``: "branch1" (default), "branch2" or "mean"."""
+        view = view or self.views[0]
+        nets = {"branch1": [self.branch1], "branch2": [self.branch2], "mean": [self.branch1, self.branch2]}[view]
+        return torch.stack([torch.sigmoid(net(images).logits.float()) for net in nets]).mean(0)
+
+    def features(self, images: Tensor) -> list[Tensor]:
+        """Bottlenecks of branch 1 and branch 2."""
+        return [net(images, features=True).bottleneck for net in (self.branch1, self.branch2)]
