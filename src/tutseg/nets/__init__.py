@@ -95,3 +95,36 @@ def build(name: str, in_size: int, pretrained: bool = False, **options: object) 
         )
     make: Callable[..., nn.Module] = import_module(card.module).build
     return make(in_size=in_size, pretrained=pretrained, **{**card.options, **options})
+
+
+def net_table() -> list[dict]:
+    """Every net, its parameters counted at the published size, for ``tutseg nets``.
+
+    Returns
+    -------
+    list of dict
+        `name`, `paper`, `millions` (ours), `published` (millions or None), `size` (pixels), `stride`, `source`.
+    """
+    import torch
+
+    rows = []
+    for card in CARDS.values():
+        with torch.device("meta"):
+            net = build(card.name, card.published_size)
+        rows.append(
+            {
+                "name": card.name,
+                "paper": card.paper,
+                "millions": round(sum(p.numel() for p in net.parameters()) / 1e6, 3),
+                "published": card.published_millions,
+                "size": card.published_size,
+                "stride": card.stride,
+                "source": card.source,
+            }
+        )
+    return rows
+
+
+register("mobilenet-unet", "tutseg.nets.mobilenet_unet", "SAM-KD", 32, 256, 2.9, "SAM-KD Table 3; timm mobilenetv2_100")
+register("unet", "tutseg.nets.unet", "SAM-KD", 16, 256, 7.76, "Ronneberger 2015; SAM-KD Table 3 prints 7.8 M", width=32)
+register("unet-s", "tutseg.nets.unet", "lab profile", 16, 64, None, "U-Net at a quarter of the width", width=8)

@@ -1,0 +1,57 @@
+"""U-Net (Ronneberger et al. 2015) with batch norm and transposed-convolution up-sampling.
+
+With base width 32 it has the 7.76 M parameters that SAM-KD's Table 3 ("Unet, 7.8 M") and the MALUNet paper print.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from tutseg.errors import InputError
+from tutseg.nets import NetOutput
+from tutseg.nets.common import ImageNetNorm, double_conv
+
+
+class UNet(nn.Module):
+    """Four times down, four times up, concatenated skips.
+
+    Parameters
+    ----------
+    width : int
+        Channels at full resolution; doubled at each of the four levels below.
+    """
+
+    def __init__(self, width: int = 32) -> None:
+        super().__init__()
+        c = [width * 2**level for level in range(5)]
+        self.normalise = ImageNetNorm()
+        self.encoder = nn.ModuleList(double_conv(a, b) for a, b in zip([3, *c[:-1]], c, strict=True))
+        self.down = nn.MaxPool2d(2)
+        self.up = nn.ModuleList(nn.ConvTranspose2d(c[i + 1], c[i], 2, stride=2) for i in (3, 2, 1, 0))
+        self.decoder = nn.ModuleList(double_conv(2 * c[i], c[i]) for i in (3, 2, 1, 0))
+        self.head = nn.Conv2d(width, 1, 1)
+
+    def forward(self, images: Tensor, features: bool = False) -> NetOutput:
+        """Images ``(B, 3, H, W)``; bottleneck ``(B, 16 width, H/16, W/16)``, decoded ``(B, width, H, W)``."""
+        x = self.encoder[0](self.normalise(images))
+        skips = []
+        for block in self.encoder[1:]:
+            skips.append(x)
+            x = block(self.down(x))
+        bottleneck = x
+        for up, block, skip in zip(self.up, self.decoder, reversed(skips), strict=True):
+            x = block(torch.cat([skip, up(x)], dim=1))
+        logits = self.head(x)
+        return NetOutput(logits, bottleneck, x) if features else NetOutput(logits)
+
+
+def build(in_size: int, pretrained: bool = False, width: int = 32) -> UNet:
+    """U-Net for any `in_size` that is a multiple of 16.
+
+    Raises
+    ------
+    InputError
+        `pretrained` was asked for: there is no ImageNet encoder of this shape.
+    """
+    if pretrained:
+        raise InputError("no pretrained weights exist for unet", "drop --pretrained or use --net mobilenet-unet")
+    return UNet(width)
