@@ -1,0 +1,371 @@
+"""The five papers as data: their tables cell by cell, their settings, and the numbers their prose quotes.
+
+A cell is a row of ``data/papers/<paper>/table_N.csv``; units, directions and what the numbers mean stand in
+``paper.yaml`` beside it. Numbers are decimals, so that "0.70" keeps its two printed digits and its rounding interval
+is known. Nothing here is computed except the map from a cell to the trial that would reproduce it.
+"""
+
+import csv
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from tutseg.errors import InputError, unknown
+from tutseg.files import knowledge
+
+if TYPE_CHECKING:
+    import pandas
+
+COLUMNS = ["row", "setting", "metric", "value", "spread", "position", "quote"]
+
+
+def parse_setting(text: str | Mapping[str, str]) -> dict[str, str]:
+    """Split ``"data=isic2018;labelled=0.02"`` into a dict of strings; a mapping passes through.
+
+    Raises
+    ------
+    ValueError
+        A part without ``=``.
+    """
+    if isinstance(text, Mapping):
+        return {key: str(value) for key, value in text.items()}
+    parts = [part.partition("=") for part in text.split(";") if part]
+    if any(not (key and equals and value) for key, equals, value in parts):
+        raise ValueError(f"setting '{text}' is not a list of key=value joined by semicolons")
+    return {key: value for key, _, value in parts}
+
+
+Setting = Annotated[dict[str, str], BeforeValidator(parse_setting)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Illegible(_Strict):
+    """Cells that the paper prints and its text layer has lost."""
+
+    positions: list[str]
+    reason: str
+
+
+class Table(_Strict):
+    """What a table's header and caption say.
+
+    Parameters
+    ----------
+    span : (str, str)
+        Texts between which the table stands in the paper's text layer.
+    cells : int
+        Numbers the paper prints in it (transcribed and illegible together).
+    empty : list of str
+        Positions that the paper leaves blank.
+    ours : list of str
+        Rows of the paper's own method.
+    test_images : dict
+        Number of test images by data set, where the paper prints it.
+    unit, direction : dict
+        By metric; direction is "higher", "lower" or "none" (a count or a cost nobody ranks by).
+    """
+
+    number: int
+    caption: str
+    span: tuple[str, str]
+    cells: int
+    empty: list[str] = []
+    illegible: list[Illegible] = []
+    ours: list[str]
+    data: list[str]
+    test_images: dict[str, int] = {}
+    unit: dict[str, Literal["percent", "fraction", "pixels", "millions", "seconds", "hours", "count", "distance"]]
+    direction: dict[str, Literal["higher", "lower", "none"]]
+
+
+class SettingNumber(_Strict):
+    """A choice of the experiment: optimiser, size, count."""
+
+    name: str
+    value: str
+    section: str
+    quote: str
+
+
+class TextNumber(_Strict):
+    """A number in the prose, and which cells it speaks of.
+
+    Parameters
+    ----------
+    row, setting, table : str, dict, int
+        The cell it should agree with; no row where the number is a count.
+    minus : str
+        The row that is subtracted from `row`: the number is a gain, in points, or with `relative` a percentage of
+        the subtracted value; its sign is that of an improvement.
+    relation : {"equal", "more than", "up to", "between"}
+        What the sentence says of the number; "between" gives the ends as ``"0.4-1.6"``.
+    """
+
+    value: str
+    metric: str
+    setting: Setting = {}
+    row: str | None = None
+    minus: str | None = None
+    relative: bool = False
+    relation: Literal["equal", "more than", "up to", "between"] = "equal"
+    table: int | None = None
+    section: str
+    quote: str
+
+
+class Paper(_Strict):
+    """A paper's ``paper.yaml``.
+
+    Parameters
+    ----------
+    methods, data : dict
+        From a printed row and from ``setting["data"]`` to fields of a `Trial`, or to ``{"cannot": reason}``;
+        ``stand_in`` says in what the trial's data differ from the paper's.
+    other : dict
+        The same for further keys of a setting: key, value, fields.
+    """
+
+    title: str
+    authors: list[str]
+    venue: str
+    year: int
+    bibkey: str
+    tables: list[Table]
+    methods: dict[str, dict[str, Any]]
+    data: dict[str, dict[str, Any]]
+    other: dict[str, dict[str, dict[str, Any]]] = {}
+    settings: list[SettingNumber] = Field(min_length=1)
+    text_numbers: list[TextNumber]
+
+    def table(self, number: int) -> Table:
+        """The table of that number; `InputError` names the ones there are."""
+        for table in self.tables:
+            if table.number == number:
+                return table
+        raise InputError(
+            f"no table {number} in the paper '{self.title[:40]}...'",
+            f"choose one of {', '.join(str(table.number) for table in self.tables)}",
+        )
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One printed number.
+
+    Parameters
+    ----------
+    paper, table : str, int
+        Where it is printed.
+    row : str
+        Method or system, as printed.
+    setting : dict
+        Data set, labelled share, split, ablation: whatever tells the cell from the others of its row.
+    metric : str
+        As the column is *labelled*, even where the content is another.
+    value, spread : Decimal, Decimal or None
+        With exactly the printed digits.
+    position : str
+        Row and column in the printed table, ``r3c2``.
+    quote : str
+        The text that carries it in the paper's text layer, with its reading errors.
+    unit, direction : str
+        Of the metric, see `Table`.
+    """
+
+    paper: str
+    table: int
+    row: str
+    setting: dict[str, str]
+    metric: str
+    value: Decimal
+    spread: Decimal | None
+    position: str
+    quote: str
+    unit: str
+    direction: str
+
+    @property
+    def digits(self) -> int:
+        """Decimals printed."""
+        return -int(self.value.as_tuple().exponent)
+
+
+def papers() -> list[str]:
+    """Names of the papers that are transcribed."""
+    return sorted(path.parent.name for path in (knowledge() / "papers").glob("*/paper.yaml"))
+
+
+def paper_folder(paper: str) -> Path:
+    """``data/papers/<paper>``; `InputError` for an unknown paper."""
+    folder = knowledge() / "papers" / paper
+    if paper not in papers():
+        raise unknown("paper", paper, papers())
+    return folder
+
+
+def read_yaml(path: Path) -> Any:
+    """YAML by the C parser where there is one: ten times faster, and the command line waits for it."""
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    return yaml.load(path.read_text(encoding="utf-8"), Loader=loader)
+
+
+@cache
+def load_paper(paper: str) -> Paper:
+    """A paper's settings, text numbers and what its tables mean.
+
+    Raises
+    ------
+    InputError
+        Unknown paper, or a ``paper.yaml`` that breaks the schema.
+    """
+    path = paper_folder(paper) / "paper.yaml"
+    try:
+        return Paper(**read_yaml(path))
+    except ValidationError as error:
+        fault = error.errors()[0]
+        where = ".".join(str(part) for part in fault["loc"])
+        raise InputError(f"{path}: {where}: {fault['msg']}", "correct the file") from error
+
+
+def load_cells(paper: str, number: int | None = None) -> list[Cell]:
+    """The cells of a table, or of all tables of a paper, in the order of the text layer.
+
+    Raises
+    ------
+    InputError
+        Unknown paper or table.
+    """
+    card = load_paper(paper)
+    tables = card.tables if number is None else [card.table(number)]
+    return [cell for table in tables for cell in _read_table(paper, table)]
+
+
+def _read_table(paper: str, table: Table) -> list[Cell]:
+    path = paper_folder(paper) / f"table_{table.number}.csv"
+    with path.open(encoding="utf-8", newline="") as file:
+        reader = csv.DictReader(file)
+        if reader.fieldnames != COLUMNS:
+            raise InputError(f"{path}: columns are {reader.fieldnames}", f"they must be {', '.join(COLUMNS)}")
+        return [
+            Cell(
+                paper=paper,
+                table=table.number,
+                row=line["row"],
+                setting=parse_setting(line["setting"]),
+                metric=line["metric"],
+                value=Decimal(line["value"]),
+                spread=Decimal(line["spread"]) if line["spread"] else None,
+                position=line["position"],
+                quote=line["quote"],
+                unit=table.unit[line["metric"]],
+                direction=table.direction[line["metric"]],
+            )
+            for line in reader
+        ]
+
+
+def load_table(paper: str, number: int) -> "pandas.DataFrame":
+    """A table as a tidy frame: the columns of the CSV, `value` and `spread` as floats, and digits, unit, direction."""
+    import pandas
+
+    records = [
+        {
+            **{name: getattr(cell, name) for name in ("row", "setting", "metric")},
+            "value": float(cell.value),
+            "spread": float("nan") if cell.spread is None else float(cell.spread),
+            **{name: getattr(cell, name) for name in ("position", "quote", "digits", "unit", "direction")},
+        }
+        for cell in load_cells(paper, number)
+    ]
+    return pandas.DataFrame.from_records(records)
+
+
+def find_cells(paper: str, number: int, row: str, metric: str, setting: Mapping[str, str]) -> list[Cell]:
+    """The cells of a row and metric whose setting has at least the given entries."""
+    return [
+        cell
+        for cell in load_cells(paper, number)
+        if cell.row == row and cell.metric == metric and setting.items() <= cell.setting.items()
+    ]
+
+
+def trial_of(paper: str, row: str, setting: Mapping[str, str]) -> dict[str, Any]:
+    """The fields of the `Trial` that would reproduce a cell, or ``{"cannot": reason}``.
+
+    An option that another row of the paper sets is listed as None where this row leaves it alone, so that a trial of
+    the variant is never taken for the method itself (see `matches`).
+
+    Raises
+    ------
+    InputError
+        The paper's ``paper.yaml`` does not say what the row or the data set is.
+    """
+    card = load_paper(paper)
+    parts = [_entry(card.methods, "methods", row, paper)]
+    for key, value in setting.items():
+        if key == "data":
+            parts.append(_entry(card.data, "data", value, paper))
+        elif key in card.other:
+            parts.append(_entry(card.other[key], key, value, paper))
+    for part in parts:
+        if "cannot" in part:
+            return {"cannot": part["cannot"]}
+    every = [*card.methods.values(), *card.data.values(), *(part for key in card.other.values() for part in key.values())]
+    fields: dict[str, Any] = {"options": {name: None for part in every for name in part.get("options", {})}}
+    if "labelled" in setting:
+        fields["labelled"] = float(setting["labelled"])
+    for part in parts:
+        fields |= {key: value for key, value in part.items() if key != "options"}
+        fields["options"] = fields["options"] | part.get("options", {})
+    return fields
+
+
+def _entry(known: Mapping[str, dict[str, Any]], section: str, name: str, paper: str) -> dict[str, Any]:
+    if name not in known:
+        raise unknown(f"entry of '{section}' in {paper}/paper.yaml", name, known)
+    return known[name]
+
+
+def matches(trial: Mapping[str, Any], record: Mapping[str, Any]) -> bool:
+    """Whether a finished trial's record is one of those that `trial_of` asks for.
+
+    Fields the paper leaves open (steps, size, seed, fold) are not compared; a record tested on another data set
+    (``test_data``) matches only where the paper did so too.
+    """
+    options = record.get("options") or {}
+    if any(options.get(name) != value for name, value in trial["options"].items()):
+        return False
+    if (record.get("test_data") or "") != trial.get("test_data", ""):
+        return False
+    wanted = {key: value for key, value in trial.items() if key not in ("options", "test_data", "stand_in")}
+    return all(key in record and _same(record[key], value) for key, value in wanted.items())
+
+
+def _same(found: Any, wanted: Any) -> bool:
+    return abs(float(found) - wanted) < 1e-9 if isinstance(wanted, float) else found == wanted
+
+
+@dataclass(frozen=True)
+class CellTrial:
+    """A cell and the trial that would stand beside it; `cannot` is the reason why there never will be one."""
+
+    cell: Cell
+    trial: dict[str, Any] | None
+    cannot: str | None
+
+
+def cell_trials(paper: str, number: int | None = None) -> list[CellTrial]:
+    """Every cell of a table (or paper) with its trial: what the ledger counts coverage over."""
+    found = [(cell, trial_of(paper, cell.row, cell.setting)) for cell in load_cells(paper, number)]
+    return [
+        CellTrial(cell, None if "cannot" in fields else fields, fields.get("cannot")) for cell, fields in found
+    ]
