@@ -2,6 +2,10 @@
 
 A net maps images ``(B, 3, H, W)`` in [0, 1] to a `NetOutput`. It normalises its input itself, so a method never
 needs to know with which statistics an encoder was trained.
+
+Every segmentation net is an `EncoderDecoder` (`tutseg.nets.common`): ``net(images)`` is
+``net.decode(net.encode(images))``, and ``net.encoder`` and ``net.head`` name its first and its last part. Methods that
+perturb features (CCT, UniMatch), look at them (PseudoSeg) or move all but the classifier (GTA-Seg) build on the pair.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What the nets share: ImageNet normalisation as a layer, the double convolution, and where timm's weights are."""
+"""What the nets share: their two halves, ImageNet normalisation, the double convolution, and where timm's weights are."""
 
 from pathlib import Path
 
@@ -8,6 +8,7 @@ from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torch import Tensor, nn
 
 from tutseg.errors import InputError
+from tutseg.nets import NetOutput
 
 
 class ImageNetNorm(nn.Module):
@@ -24,6 +25,30 @@ class ImageNetNorm(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """``(B, 3, H, W)`` in [0, 1] to roughly zero mean and unit variance."""
         return (images - self.mean) / self.std
+
+
+class EncoderDecoder(nn.Module):
+    """A net in two halves, so that a method can perturb what goes from one to the other.
+
+    A subclass sets `encoder` (all parameters that `encode` uses) and `head` (the last 1x1 convolution); its other
+    parameters are the decoder's. Nothing is remembered between `encode` and `decode`.
+    """
+
+    encoder: nn.Module
+    head: nn.Module
+
+    def encode(self, images: Tensor) -> list[Tensor]:
+        """Images ``(B, 3, H, W)`` in [0, 1] to all that the decoder sees, ``(B, C_i, h_i, w_i)``, fine to coarse."""
+        raise NotImplementedError
+
+    def decode(self, features: list[Tensor]) -> NetOutput:
+        """What `encode` returned, perhaps perturbed, to logits, bottleneck (the last map) and decoded features."""
+        raise NotImplementedError
+
+    def forward(self, images: Tensor, features: bool = False) -> NetOutput:
+        """`decode` after `encode`; the features are dropped unless asked for."""
+        out = self.decode(self.encode(images))
+        return out if features else NetOutput(out.logits)
 
 
 def double_conv(c_in: int, c_out: int) -> nn.Sequential:

@@ -11,13 +11,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tutseg.nets import NetOutput
-from tutseg.nets.common import ImageNetNorm, double_conv, pretrained_file
+from tutseg.nets.common import EncoderDecoder, ImageNetNorm, double_conv, pretrained_file
 
 ENCODER = "mobilenetv2_100"
 DECODER_CHANNELS = (160, 72, 48, 32)  # at 1/16, 1/8, 1/4, 1/2 of the resolution
 
 
-class MobileNetUNet(nn.Module):
+class MobileNetUNet(EncoderDecoder):
     """MobileNetV2 encoder (strides 2 to 32), bilinear up-sampling, concatenated skips, double convolutions."""
 
     def __init__(self, pretrained: bool = False) -> None:
@@ -34,15 +34,19 @@ class MobileNetUNet(nn.Module):
         )
         self.head = nn.Conv2d(DECODER_CHANNELS[-1], 1, 1)
 
-    def forward(self, images: Tensor, features: bool = False) -> NetOutput:
-        """Images ``(B, 3, H, W)``; bottleneck ``(B, 320, H/32, W/32)``, decoded ``(B, 32, H/2, W/2)``."""
-        *skips, bottleneck = self.encoder(self.normalise(images))
+    def encode(self, images: Tensor) -> list[Tensor]:
+        """Images ``(B, 3, H, W)`` to five maps at strides 2 to 32; the bottleneck is ``(B, 320, H/32, W/32)``."""
+        return self.encoder(self.normalise(images))
+
+    def decode(self, features: list[Tensor]) -> NetOutput:
+        """The maps of `encode` to logits at the images' size; decoded is ``(B, 32, H/2, W/2)``."""
+        *skips, bottleneck = features
         x = bottleneck
         for block, skip in zip(self.decoder, reversed(skips), strict=True):
             x = F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
             x = block(torch.cat([skip, x], dim=1))
         logits = F.interpolate(self.head(x), scale_factor=2.0, mode="bilinear", align_corners=False)
-        return NetOutput(logits, bottleneck, x) if features else NetOutput(logits)
+        return NetOutput(logits, bottleneck, x)
 
 
 def build(in_size: int, pretrained: bool = False) -> MobileNetUNet:

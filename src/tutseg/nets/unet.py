@@ -8,10 +8,10 @@ from torch import Tensor, nn
 
 from tutseg.errors import InputError
 from tutseg.nets import NetOutput
-from tutseg.nets.common import ImageNetNorm, double_conv
+from tutseg.nets.common import EncoderDecoder, ImageNetNorm, double_conv
 
 
-class UNet(nn.Module):
+class UNet(EncoderDecoder):
     """Four times down, four times up, concatenated skips.
 
     Parameters
@@ -30,18 +30,20 @@ class UNet(nn.Module):
         self.decoder = nn.ModuleList(double_conv(2 * c[i], c[i]) for i in (3, 2, 1, 0))
         self.head = nn.Conv2d(width, 1, 1)
 
-    def forward(self, images: Tensor, features: bool = False) -> NetOutput:
-        """Images ``(B, 3, H, W)``; bottleneck ``(B, 16 width, H/16, W/16)``, decoded ``(B, width, H, W)``."""
-        x = self.encoder[0](self.normalise(images))
-        skips = []
+    def encode(self, images: Tensor) -> list[Tensor]:
+        """Images ``(B, 3, H, W)`` to five maps at strides 1 to 16; the bottleneck is ``(B, 16 width, H/16, W/16)``."""
+        maps = [self.encoder[0](self.normalise(images))]
         for block in self.encoder[1:]:
-            skips.append(x)
-            x = block(self.down(x))
-        bottleneck = x
+            maps.append(block(self.down(maps[-1])))
+        return maps
+
+    def decode(self, features: list[Tensor]) -> NetOutput:
+        """The maps of `encode` to logits; decoded is ``(B, width, H, W)``."""
+        *skips, bottleneck = features
+        x = bottleneck
         for up, block, skip in zip(self.up, self.decoder, reversed(skips), strict=True):
             x = block(torch.cat([skip, up(x)], dim=1))
-        logits = self.head(x)
-        return NetOutput(logits, bottleneck, x) if features else NetOutput(logits)
+        return NetOutput(self.head(x), bottleneck, x)
 
 
 def build(in_size: int, pretrained: bool = False, width: int = 32) -> UNet:
