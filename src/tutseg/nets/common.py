@@ -1,4 +1,4 @@
-"""What the nets share: their two halves, ImageNet normalisation, the double convolution, and where timm's weights are."""
+"""What the nets share: two halves, ImageNet normalisation, the double convolution, and where timm's weights are."""
 
 from pathlib import Path
 
