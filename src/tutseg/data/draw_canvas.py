@@ -1,0 +1,197 @@
+"""What the drawers share: an addressable source of chance, coherent noise, soft edges, colours and a camera.
+
+Everything is stated in picture widths, so that a picture drawn at 64 and at 256 pixels is the same picture.
+"""
+
+import io
+import zlib
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFilter
+from scipy import ndimage
+
+WINDOW = 0.15, 0.85  # the cosine basis has zero slope at its ends; a window inside it shows no such edge
+
+
+@lru_cache(maxsize=64)
+def grid(size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Pixel centres ``(x, y)`` in picture widths, each float32 ``(size, size)`` in (-0.5, 0.5)."""
+    axis = (np.arange(size, dtype=np.float32) + 0.5) / size - 0.5
+    y, x = np.meshgrid(axis, axis, indexing="ij")
+    x.flags.writeable = y.flags.writeable = False
+    return x, y
+
+
+@lru_cache(maxsize=64)
+def cosines(size: int, waves: int) -> np.ndarray:
+    """Cosine basis ``(size, waves)``; column k has k half waves over the (unseen) full window."""
+    position = np.linspace(*WINDOW, 2 * size + 1)[1::2]
+    return np.cos(np.pi * position[:, None] * np.arange(waves)[None]).astype(np.float32)
+
+
+@lru_cache(maxsize=256)
+def spectrum(waves: int, slope: float, lowest: float) -> np.ndarray:
+    """Amplitudes ``(waves, waves)`` falling as frequency^-slope, nothing below `lowest` half waves a picture."""
+    k = np.hypot(*np.meshgrid(np.arange(waves), np.arange(waves))) * (WINDOW[1] - WINDOW[0])
+    return (np.where(k < max(lowest, 0.5), 0, np.maximum(k, 0.5) ** -slope)).astype(np.float32)
+
+
+def smoothstep(value: np.ndarray) -> np.ndarray:
+    """0 below 0, 1 above 1, and a cubic with flat ends between."""
+    value = np.clip(value, 0, 1)
+    return value * value * (3 - 2 * value)
+
+
+def unit(field: np.ndarray) -> np.ndarray:
+    """The field with mean 0 and standard deviation 1."""
+    field = field - field.mean()
+    return field / (field.std() + 1e-6)
+
+
+def lab_to_rgb(lab: np.ndarray) -> np.ndarray:
+    """CIE Lab (D65) ``(..., 3)`` to sRGB in [0, 1], colours out of gamut clipped.
+
+    A few colours a picture do not pay for the checks of ``skimage.color.lab2rgb``; a test holds the two equal.
+    """
+    L, a, b = np.moveaxis(np.asarray(lab, dtype=np.float64), -1, 0)
+    fy = (L + 16) / 116
+    f = np.stack([fy + a / 500, fy, np.maximum(fy - b / 200, 0)], -1)
+    xyz = np.where(f > 0.2068966, f**3, (f - 16 / 116) / 7.787) * (0.95047, 1.0, 1.08883)
+    matrix = np.array(
+        [
+            [3.24048134, -1.53715152, -0.49853633],
+            [-0.96925495, 1.87599, 0.04155593],
+            [0.05564664, -0.20404134, 1.05731107],
+        ]
+    )
+    linear = np.clip(xyz @ matrix.T, 0, None)
+    return np.clip(np.where(linear > 0.0031308, 1.055 * linear ** (1 / 2.4) - 0.055, 12.92 * linear), 0, 1)
+
+
+def blend(rgb: np.ndarray, colour: np.ndarray, cover: np.ndarray) -> np.ndarray:
+    """Lay a colour ``(3,)`` or a picture ``(H, W, 3)`` over `rgb` with opacity `cover` ``(H, W)``."""
+    return rgb + cover[..., None] * (np.asarray(colour, dtype=np.float32) - rgb)
+
+
+@dataclass
+class Canvas:
+    """One picture's size and chance.
+
+    Every feature draws from its own stream, so that switching one off leaves all others as they were: an ablation
+    compares the same pictures.
+    """
+
+    size: int
+    seed: int
+    index: int
+
+    def stream(self, feature: str) -> np.random.Generator:
+        """Random numbers that depend on (seed, index, feature) alone."""
+        key = np.array([(self.seed % 2**32 << 32) + zlib.crc32(feature.encode()), self.index], dtype=np.uint64)
+        return np.random.Generator(np.random.Philox(key=key))
+
+    def noise(self, rng: np.random.Generator, slope: float, waves: int = 32, lowest: float = 0.5) -> np.ndarray:
+        """Coherent noise ``(size, size)``, mean 0 and deviation 1, the same at every size.
+
+        Parameters
+        ----------
+        slope : float
+            Amplitude falls as frequency^-slope: 0 grain, 1 fractal skin, 2 and more smooth patches.
+        waves : int
+            Half waves a picture (times 1.4) of the finest detail.
+        lowest : float
+            Half waves a picture of the coarsest detail; near `waves` gives a band.
+        """
+        basis = cosines(self.size, waves)
+        amplitude = rng.standard_normal((waves, waves), dtype=np.float32) * spectrum(waves, slope, lowest)
+        return unit(basis @ amplitude @ basis.T)
+
+    def strokes(self, lines: list[tuple[np.ndarray, float]], fine: int = 3) -> np.ndarray:
+        """Coverage ``(size, size)`` in [0, 1] of polylines ``(points (n, 2) in picture widths, width)``."""
+        picture = Image.new("L", (self.size * fine,) * 2)
+        draw = ImageDraw.Draw(picture)
+        for points, width in lines:
+            pixels = ((points + 0.5) * self.size * fine).ravel().tolist()
+            draw.line(pixels, fill=255, width=max(1, round(width * self.size * fine)), joint="curve")
+        return np.asarray(picture.reduce(fine), dtype=np.float32) / 255
+
+    def discs(self, centres: np.ndarray, radii: np.ndarray, fine: int = 2) -> np.ndarray:
+        """Coverage ``(size, size)`` in [0, 1] of discs at ``(n, 2)``, radii ``(n,)``, in picture widths."""
+        picture = Image.new("L", (self.size * fine,) * 2)
+        draw = ImageDraw.Draw(picture)
+        for centre, radius in zip((centres + 0.5) * self.size * fine, radii * self.size * fine, strict=True):
+            draw.ellipse([*(centre - radius), *(centre + radius)], fill=255)
+        return np.asarray(picture.reduce(fine), dtype=np.float32) / 255
+
+
+@dataclass
+class Drawing:
+    """A finished picture and the truth about it.
+
+    Parameters
+    ----------
+    image : numpy.ndarray
+        sRGB in [0, 1], ``(H, W, 3)``.
+    depth : numpy.ndarray
+        Signed distance-like depth inside the lesion in picture widths, > 0 exactly on the mask, ``(H, W)``.
+    sigma : numpy.ndarray
+        How uncertain the border's position is near each pixel, in picture widths, ``(H, W)``.
+    label : str
+        Class.
+    layers : dict
+        bool ``(H, W)`` masks of the artefacts and organs that were drawn.
+    """
+
+    image: np.ndarray
+    depth: np.ndarray
+    sigma: np.ndarray
+    label: str
+    layers: dict[str, np.ndarray] = field(default_factory=dict)
+
+    @property
+    def mask(self) -> np.ndarray:
+        """uint8 {0, 1} ``(H, W)``: where the lesion is."""
+        return (self.depth > 0).astype(np.uint8)
+
+
+def to_picture(rgb: np.ndarray) -> Image.Image:
+    """sRGB in [0, 1] as an 8-bit picture."""
+    return Image.fromarray((np.clip(rgb, 0, 1) * 255 + 0.5).astype(np.uint8))
+
+
+def camera(rgb: np.ndarray, blur: float, grain: float, quality: int, rng: np.random.Generator) -> np.ndarray:
+    """What the camera does last: defocus, sensor noise, JPEG.
+
+    Parameters
+    ----------
+    rgb : numpy.ndarray
+        sRGB in [0, 1], ``(H, W, 3)``.
+    blur : float
+        Standard deviation in picture widths.
+    grain : float
+        Standard deviation of the noise, on the scale of [0, 1].
+    quality : int
+        JPEG quality; above 95 nothing is compressed.
+
+    Returns
+    -------
+    numpy.ndarray
+        uint8 ``(H, W, 3)``.
+    """
+    picture = to_picture(rgb)
+    if blur * len(rgb) > 0.2:
+        picture = picture.filter(ImageFilter.GaussianBlur(blur * len(rgb)))
+    if grain:
+        picture = to_picture(np.asarray(picture) / np.float32(255) + grain * rng.standard_normal(rgb.shape, np.float32))
+    if quality <= 95:
+        file = io.BytesIO()
+        picture.save(file, "JPEG", quality=quality)
+        picture = Image.open(file)
+    return np.asarray(picture)
+
+
+def soften(field: np.ndarray, sigma: float) -> np.ndarray:
+    """Gaussian blur of a scalar field, `sigma` in picture widths."""
+    return ndimage.gaussian_filter(field, sigma * len(field), truncate=3) if sigma > 0 else field

@@ -1,0 +1,111 @@
+"""Drawn pictures as a source: no download, and the truth about every pixel is known."""
+
+from collections.abc import Iterator
+from importlib import import_module
+
+import numpy as np
+
+from tutseg.data.draw_canvas import Canvas, Drawing
+from tutseg.data.sample import Sample
+from tutseg.errors import InputError, unknown
+
+STYLES = ("synth", "synth-wild")
+CLINICS = ("a", "b")
+KINDS = {
+    "dermoscopy": "tutseg.data.draw_dermoscopy",
+}
+
+
+def fuzziness(drawing: Drawing) -> np.ndarray:
+    """How uncertain the label of each pixel is, float32 ``(H, W)`` in [0, 1].
+
+    With depth d and positional uncertainty s of the border (both in picture widths) it is
+    ``s / (s + 0.02) * exp(-d² / 2s²)``: near 0 at a sharp border and away from any border, near 1 in a wide fringe.
+    """
+    s = np.maximum(drawing.sigma, 1e-4)
+    return (s / (s + 0.02) * np.exp(-0.5 * (drawing.depth / s) ** 2)).astype(np.float32)
+
+
+class Synth:
+    """Drawn pictures with exact masks.
+
+    Picture i depends on (seed, i) and the options alone, not on `n` nor on the order of reading; another `size` gives
+    the same picture at another resolution.
+
+    Parameters
+    ----------
+    n : int
+        Number of pictures.
+    size : int
+        Height and width in pixels, at least 32.
+    seed : int
+        Another seed gives other pictures.
+    style : {"synth", "synth-wild"}
+        "synth" looks natural; "synth-wild" draws from wider ranges than nature, to transfer better.
+    clinic : {None, "a", "b"}
+        One of two instruments, for domain shift; None mixes.
+    artefacts : tuple of str or None
+        Exactly these artefacts in every picture; None for the style's own mixture.
+    annotators : int
+        How many simulated annotators draw each picture; their masks are in ``extra["annotators"]``.
+    kind : str
+        "dermoscopy".
+    without : tuple of str
+        Drawn features to leave out (an ablation); all else stays as it was.
+
+    Raises
+    ------
+    InputError
+        An option has an unknown or impossible value.
+    """
+
+    def __init__(
+        self,
+        n: int,
+        size: int = 128,
+        seed: int = 0,
+        style: str = "synth",
+        clinic: str | None = None,
+        artefacts: tuple[str, ...] | None = None,
+        annotators: int = 0,
+        kind: str = "dermoscopy",
+        without: tuple[str, ...] = (),
+    ) -> None:
+        if size < 32:
+            raise InputError(f"size {size} is too small to draw", "use 32 or more")
+        if n < 1:
+            raise InputError(f"n {n} draws nothing", "use 1 or more")
+        if style not in STYLES:
+            raise unknown("style", style, STYLES)
+        if clinic is not None and clinic not in CLINICS:
+            raise unknown("clinic", clinic, CLINICS)
+        if kind not in KINDS:
+            raise unknown("kind", kind, KINDS)
+        self._drawer = import_module(KINDS[kind])
+        for name in artefacts or ():
+            if name not in self._drawer.ARTEFACTS:
+                raise unknown("artefact", name, self._drawer.ARTEFACTS)
+        for name in without:
+            known = {*self._drawer.FEATURES, *self._drawer.ARTEFACTS, "lesion"}
+            if name not in known:
+                raise unknown("feature", name, known)
+        self.size, self.seed, self.style, self.clinic, self.kind = size, seed, style, clinic, kind
+        self.artefacts, self.without = artefacts, tuple(without)
+        self.name = style
+        self.ids = [f"{style}-{i:06d}" for i in range(n)]
+        self.groups = self.ids
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, index: int) -> Sample:
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        canvas = Canvas(self.size, self.seed, index)
+        drawing = self._drawer.draw(canvas, self.style, self.clinic, self.artefacts, self.without)
+        extra = {"fuzziness": fuzziness(drawing), **drawing.layers}
+        name = self.ids[index]
+        return Sample(drawing.image, drawing.mask, name, name, drawing.label, extra)
+
+    def __iter__(self) -> Iterator[Sample]:
+        return (self[i] for i in range(len(self)))
