@@ -106,8 +106,9 @@ class TextNumber(_Strict):
     minus : str
         The row that is subtracted from `row`: the number is a gain, in points, or with `relative` a percentage of
         the subtracted value; its sign is that of an improvement.
-    relation : {"equal", "more than", "up to", "between"}
-        What the sentence says of the number; "between" gives the ends as ``"0.4-1.6"``.
+    relation : {"equal", "more than", "up to", "between", "best"}
+        What the sentence says of the number; "between" gives the ends over all matching cells as ``"0.4-1.6"``, "best"
+        says that no other row of the table does better.
     """
 
     value: str
@@ -116,7 +117,7 @@ class TextNumber(_Strict):
     row: str | None = None
     minus: str | None = None
     relative: bool = False
-    relation: Literal["equal", "more than", "up to", "between"] = "equal"
+    relation: Literal["equal", "more than", "up to", "between", "best"] = "equal"
     table: int | None = None
     section: str
     quote: str
@@ -319,7 +320,11 @@ def trial_of(paper: str, row: str, setting: Mapping[str, str]) -> dict[str, Any]
     for part in parts:
         if "cannot" in part:
             return {"cannot": part["cannot"]}
-    every = [*card.methods.values(), *card.data.values(), *(part for key in card.other.values() for part in key.values())]
+    every = [
+        *card.methods.values(),
+        *card.data.values(),
+        *(part for key in card.other.values() for part in key.values()),
+    ]
     fields: dict[str, Any] = {"options": {name: None for part in every for name in part.get("options", {})}}
     if "labelled" in setting:
         fields["labelled"] = float(setting["labelled"])
@@ -366,6 +371,4 @@ class CellTrial:
 def cell_trials(paper: str, number: int | None = None) -> list[CellTrial]:
     """Every cell of a table (or paper) with its trial: what the ledger counts coverage over."""
     found = [(cell, trial_of(paper, cell.row, cell.setting)) for cell in load_cells(paper, number)]
-    return [
-        CellTrial(cell, None if "cannot" in fields else fields, fields.get("cannot")) for cell, fields in found
-    ]
+    return [CellTrial(cell, None if "cannot" in fields else fields, fields.get("cannot")) for cell, fields in found]
