@@ -66,3 +66,13 @@ register(
     "DME-FD (MIDL 2025)",
     "union of two confident masks, features pushed apart",
 )
+register("pseudoseg", "pseudoseg:PseudoSeg", "semi-supervised", "PseudoSeg (ICLR 2021)", "fused, sharpened soft labels")
+register("cct", "cct:CCT", "semi-supervised", "CCT (CVPR 2020)", "auxiliary decoders on perturbed features")
+register("gta-seg", "gta_seg:GTASeg", "semi-supervised", "GTA-Seg (NeurIPS 2022)", "an assistant learns pseudo-labels")
+register(
+    "unimatch", "unimatch:UniMatch", "semi-supervised", "UniMatch (CVPR 2023)", "two strong views, dropped channels"
+)
+register(
+    "fixmatch", "fixmatch:FixMatch", "semi-supervised", "FixMatch (NeurIPS 2020)", "confident labels, one strong view"
+)
+register("ccvc", "ccvc:CCVC", "semi-supervised", "CCVC (CVPR 2023)", "conflicts count more, features kept apart")

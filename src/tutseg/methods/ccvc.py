@@ -1,7 +1,19 @@
-"""CCVC: conflict-based cross-view consistency (Wang et al., CVPR 2023)."""
+"""CCVC: conflict-based cross-view consistency (Wang et al., CVPR 2023).
 
-from torch import Tensor
+Cross pseudo supervision in which the two branches are kept apart by a discrepancy loss on their features, and in which
+the pixels they disagree on count more. DME-FD's Table 5 borrows the discrepancy loss alone.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity
+
+from tutseg.errors import InputError
+from tutseg.losses import bce, bce_dice
+from tutseg.methods.base import Batch, Progress
+from tutseg.methods.common import TwoBranch, dry_run, hard_label
+from tutseg.nets import NetOutput
 
 
 def cosine_discrepancy(f1: Tensor, f2: Tensor) -> Tensor:
@@ -19,3 +31,89 @@ def cosine_discrepancy(f1: Tensor, f2: Tensor) -> Tensor:
     """
     f1, f2 = f1.float(), f2.float()
     return 1 + (cosine_similarity(f1.detach(), f2).mean() + cosine_similarity(f1, f2.detach()).mean()) / 2
+
+
+def conflict_weight(labelling: Tensor, other: Tensor, threshold: float, weight: float) -> Tensor:
+    """`weight` where the two masks disagree and the labelling branch is sure, 1 everywhere else.
+
+    Parameters
+    ----------
+    labelling, other : Tensor
+        Logits of the branch that makes the label and of the branch that learns from it, ``(B, 1, H, W)``; detached.
+    threshold : float
+        Confidence ``max(p, 1 - p)`` that must be exceeded.
+    weight : float
+        Weight of a confident conflict.
+    """
+    conflict = hard_label(labelling) != hard_label(other)
+    sure = torch.sigmoid(labelling.detach().float().abs()) > threshold
+    return 1 + (weight - 1) * (conflict & sure)
+
+
+class CCVC(TwoBranch):
+    """Minimise ``(L_sup1 + L_sup2) / 2 + (L_con1 + L_con2) / 2 + L_dis``, all three weights 1 as in the authors' code.
+
+    Branch 2 sees its decoded features through an extra mapping (1x1 convolution, batch norm, ReLU, channel dropout);
+    L_dis compares branch 1's decoded features with the mapped ones, on labelled and unlabelled pictures alike.
+
+    Parameters
+    ----------
+    net, size, pretrained
+        See `Supervised`.
+    threshold : float
+        Confidence above which a conflict counts more. 0, the authors' script, lets every conflict count.
+    conflict : float
+        Weight of such a pixel, >= 1.
+    drop : float
+        Share of channels dropped after the mapping, in training.
+    """
+
+    def __init__(
+        self,
+        net: str,
+        size: int,
+        pretrained: bool = False,
+        threshold: float = 0.0,
+        conflict: float = 2.0,
+        drop: float = 0.5,
+    ) -> None:
+        super().__init__(net, size, pretrained)
+        if not 0 <= threshold < 1:
+            raise InputError(f"method ccvc: threshold = {threshold} is no confidence", "choose 0 <= threshold < 1")
+        if not conflict >= 1:
+            raise InputError(f"method ccvc: conflict = {conflict}", "choose a weight >= 1")
+        if not 0 <= drop < 1:
+            raise InputError(f"method ccvc: drop = {drop}", "choose 0 <= drop < 1")
+        channels = dry_run(self.branch2, size)[1].decoded.shape[1]
+        self.mapping = nn.Sequential(
+            nn.Conv2d(channels, channels, 1, bias=False), nn.BatchNorm2d(channels), nn.ReLU(), nn.Dropout2d(drop)
+        )
+        self.threshold, self.conflict = threshold, conflict
+
+    def branch(self, images: Tensor, which: int) -> NetOutput:
+        """Output of branch 1, or of branch 2 with the mapped features in front of its head."""
+        if which == 1:
+            return self.branch1(images, features=True)
+        out = self.branch2(images, features=True)
+        mapped = self.mapping(out.decoded)
+        logits = F.interpolate(self.branch2.head(mapped), images.shape[-2:], mode="bilinear", align_corners=False)
+        return NetOutput(logits, out.bottleneck, mapped)
+
+    def losses(self, batch: Batch, progress: Progress) -> dict[str, Tensor]:
+        """Supervised, conflict-weighted cross, and discrepancy terms."""
+        y, n = batch.mask, len(batch.image)
+        both = torch.cat([batch.image, batch.weak])
+        out1, out2 = self.branch(both, 1), self.branch(both, 2)
+        w1, w2 = out1.logits[n:], out2.logits[n:]
+        weight1 = conflict_weight(w2, w1, self.threshold, self.conflict)
+        weight2 = conflict_weight(w1, w2, self.threshold, self.conflict)
+        labelled, unlabelled = (
+            cosine_discrepancy(out1.decoded[part], out2.decoded[part]) for part in (slice(n), slice(n, None))
+        )
+        return {
+            "sup1": bce_dice(out1.logits[:n], y) / 2,
+            "sup2": bce_dice(out2.logits[:n], y) / 2,
+            "con1": bce(w1, hard_label(w2), weight1) / 2,
+            "con2": bce(w2, hard_label(w1), weight2) / 2,
+            "dis": (labelled + unlabelled) / 2,
+        }

@@ -1,10 +1,13 @@
 """What several methods share: ramps, one forward for many views, and the two-branch skeleton of co-training."""
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 
+from tutseg.errors import unknown
 from tutseg.methods.base import Method
 from tutseg.nets import NetOutput
 
@@ -54,6 +57,25 @@ def hard_label(logits: Tensor) -> Tensor:
     return (logits.detach() >= 0).to(logits.dtype)
 
 
+@contextmanager
+def inference(net: nn.Module) -> Iterator[None]:
+    """`net` in evaluation mode (running statistics, no dropout) inside the block, as it was after it."""
+    training = net.training
+    net.eval()
+    try:
+        yield
+    finally:
+        net.train(training)
+
+
+@torch.no_grad()
+def dry_run(net: nn.Module, size: int) -> tuple[list[Tensor], NetOutput]:
+    """What `net` makes of one black picture: all encoder maps and the output, for their shapes."""
+    with inference(net):
+        maps = net.encode(torch.zeros(1, 3, size, size))
+        return maps, net.decode(maps)
+
+
 class OneNet(Method):
     """A method that is evaluated by one network, `self.net`."""
 
@@ -61,6 +83,8 @@ class OneNet(Method):
 
     def predict(self, images: Tensor, view: str | None = None) -> Tensor:
         """Probability of the single network; see `Method.predict`."""
+        if view not in (None, *self.views):
+            raise unknown("view", view, self.views)
         return torch.sigmoid(self.net(images).logits.float())
 
     def features(self, images: Tensor) -> list[Tensor]:
@@ -85,8 +109,14 @@ class TwoBranch(Method):
     def predict(self, images: Tensor, view: str | None = None) -> Tensor:
         """Probability by ``view``: "branch1" (default), "branch2" or "mean"."""
         view = view or self.views[0]
-        nets = {"branch1": [self.branch1], "branch2": [self.branch2], "mean": [self.branch1, self.branch2]}[view]
-        return torch.stack([torch.sigmoid(net(images).logits.float()) for net in nets]).mean(0)
+        if view not in self.views:
+            raise unknown("view", view, self.views)
+        branches = [1, 2] if view == "mean" else [int(view[-1])]
+        return torch.stack([torch.sigmoid(self.branch(images, i).logits.float()) for i in branches]).mean(0)
+
+    def branch(self, images: Tensor, which: int) -> NetOutput:
+        """Output of branch 1 or 2, features included."""
+        return (self.branch1 if which == 1 else self.branch2)(images, features=True)
 
     def features(self, images: Tensor) -> list[Tensor]:
         """Bottlenecks of branch 1 and branch 2."""

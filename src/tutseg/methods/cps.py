@@ -7,6 +7,7 @@ initialisations is all the diversity there is.
 import torch
 from torch import Tensor
 
+from tutseg.errors import InputError
 from tutseg.losses import bce, bce_dice
 from tutseg.methods.base import Batch, Progress
 from tutseg.methods.common import TwoBranch, forward_views, hard_label
@@ -28,6 +29,8 @@ class CPS(TwoBranch):
 
     def __init__(self, net: str, size: int, pretrained: bool = False, weight: float = 1.5) -> None:
         super().__init__(net, size, pretrained)
+        if not weight >= 0:
+            raise InputError(f"method cps: weight = {weight}", "choose a weight >= 0")
         self.weight = weight
 
     def losses(self, batch: Batch, progress: Progress) -> dict[str, Tensor]:

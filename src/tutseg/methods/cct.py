@@ -1,0 +1,100 @@
+"""CCT: cross-consistency training (Ouali et al., CVPR 2020).
+
+One encoder, one main decoder, several auxiliary decoders. The auxiliary ones see perturbed encoder outputs of
+unlabelled pictures and must agree with the main one, which itself learns from labelled pictures alone.
+
+The paper's 30 auxiliary decoders come from seven perturbations; the three that need no second pass over the decoder
+and no guess at the object's place are here (feature noise, spatial dropout, feature drop), each on every map the
+decoder sees: a skip connection left clean would carry the picture past the perturbation.
+"""
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from tutseg.errors import InputError
+from tutseg.losses import bce_dice
+from tutseg.methods.base import Batch, Progress
+from tutseg.methods.common import OneNet, ramp_up
+
+
+def feature_noise(z: Tensor) -> Tensor:
+    """``z + z N`` with ``N ~ U(-0.3, 0.3)``, one draw ``(C, h, w)`` shared by the batch, as in the authors' code."""
+    return z + z * torch.empty(z.shape[1:], dtype=z.dtype, device=z.device).uniform_(-0.3, 0.3)
+
+
+def spatial_dropout(z: Tensor) -> Tensor:
+    """Half of the channels dropped, those kept doubled."""
+    return F.dropout2d(z, 0.5)
+
+
+def feature_drop(z: Tensor) -> Tensor:
+    """The most active places dropped: what is kept has a channel mean below ``U(0.7, 0.9)`` of the picture's largest.
+
+    Parameters
+    ----------
+    z : Tensor
+        Features ``(B, C, h, w)``.
+    """
+    attention = z.mean(1, keepdim=True)
+    threshold = attention.amax((2, 3), keepdim=True) * torch.empty((), device=z.device).uniform_(0.7, 0.9)
+    return z * (attention < threshold)
+
+
+PERTURBATIONS: tuple[Callable[[Tensor], Tensor], ...] = (feature_noise, spatial_dropout, feature_drop)
+
+
+class CCT(OneNet):
+    """Minimise ``L_sup + w(t) mean_k MSE(p_k, sg(p_main))`` over the auxiliary decoders k.
+
+    The supervised loss is the common one of this package; CCT's annealed cross-entropy is not reproduced.
+
+    Parameters
+    ----------
+    net, size, pretrained
+        See `Supervised`.
+    weight : float
+        End of the ramp of w, >= 0; the authors' 30.
+    ramp : float
+        Share of training over which w grows, in (0, 1].
+    copies : int
+        Auxiliary decoders for each of the three perturbations; the authors have 6.
+    """
+
+    def __init__(
+        self, net: str, size: int, pretrained: bool = False, weight: float = 30.0, ramp: float = 0.1, copies: int = 1
+    ) -> None:
+        super().__init__()
+        if not weight >= 0:
+            raise InputError(f"method cct: weight = {weight}", "choose a weight >= 0")
+        if not 0 < ramp <= 1:
+            raise InputError(f"method cct: ramp = {ramp} is no share of training", "choose 0 < ramp <= 1")
+        if copies < 1:
+            raise InputError(f"method cct: copies = {copies}", "choose at least 1")
+        self.net = self.make_net(net, size, pretrained)
+        self.auxiliary = nn.ModuleList(self.make_net(net, size) for _ in range(copies * len(PERTURBATIONS)))
+        for decoder in self.auxiliary:
+            decoder.encoder = nn.Identity()  # a net of which only the decoder is wanted
+        self.weight, self.ramp = weight, ramp
+
+    def losses(self, batch: Batch, progress: Progress) -> dict[str, Tensor]:
+        """Supervised term of the main decoder, consistency term of the auxiliary ones."""
+        x, y, x_w = batch.image, batch.mask, batch.weak
+        maps = self.net.encode(torch.cat([x, x_w]))
+        labelled, main = self.net.decode(maps).logits.split([len(x), len(x_w)])
+        target = torch.sigmoid(main.detach().float())
+        errors = []
+        for k, decoder in enumerate(self.auxiliary):
+            perturb = PERTURBATIONS[k % len(PERTURBATIONS)]
+            logits = decoder.decode([perturb(z[len(x) :]) for z in maps]).logits
+            errors.append(F.mse_loss(torch.sigmoid(logits.float()), target))
+        return {
+            "sup": bce_dice(labelled, y),
+            "cons": self.weights(progress)["cons"] * torch.stack(errors).mean(),
+        }
+
+    def weights(self, progress: Progress) -> dict[str, float]:
+        """w(t), by the warm-up of Laine and Aila over the first `ramp` of training."""
+        return {"cons": self.weight * ramp_up(progress.fraction / self.ramp)}

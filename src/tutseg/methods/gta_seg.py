@@ -1,0 +1,167 @@
+"""GTA-Seg: gentle teaching assistant (Jin et al., NeurIPS 2022).
+
+Pseudo-labels never reach the student's classifier. The teacher (moving average of the student) labels unlabelled
+pictures, only the assistant learns from those labels, and what it has learned reaches the student as a moving average
+of its *representation*: all parameters before the last 1x1 convolution. The student itself learns from masks alone.
+"""
+
+import copy
+
+import torch
+from torch import Tensor, nn
+
+from tutseg.errors import InputError, unknown
+from tutseg.losses import bce, bce_dice
+from tutseg.methods.base import Batch, Method, Progress
+from tutseg.methods.common import hard_label, inference
+from tutseg.methods.cutmix import cutmix_masks
+
+
+def representation(net: nn.Module) -> list[nn.Parameter]:
+    """Everything that is not the classifier: all parameters but those of ``net.head``, in a fixed order."""
+    head = {id(parameter) for parameter in net.head.parameters()}
+    return [parameter for parameter in net.parameters() if id(parameter) not in head]
+
+
+@torch.no_grad()
+def ema(target: list[Tensor], source: list[Tensor], decay: float) -> None:
+    """``target <- decay target + (1 - decay) source``, in place; buffers are left alone."""
+    for t, s in zip(target, source, strict=True):
+        t.lerp_(s, 1 - decay)
+
+
+def assistant_loss(logits: Tensor, labels: Tensor, confidence: Tensor, drop: float) -> Tensor:
+    """Cross-entropy with the teacher's hard labels, unsure pixels dropped, sure ones weighted by ``1 + confidence``.
+
+    Parameters
+    ----------
+    logits : Tensor
+        The assistant's ``(U, 1, H, W)``.
+    labels, confidence : Tensor
+        The teacher's logits, of which sign and size are used, ``max(p, 1 - p) = sigmoid(|z|)``; detached.
+    drop : float
+        Share of the batch's pixels dropped, those of lowest confidence. Ranked by \\|z\\|, which orders pixels as the
+        confidence does but does not round to 1, so exactly this share is dropped.
+
+    Returns
+    -------
+    Tensor
+        Scalar; the weights of the kept pixels have mean 1.
+    """
+    size = confidence.detach().float().abs()
+    kept = torch.zeros_like(size)
+    kept.view(-1)[size.flatten().topk(round((1 - drop) * size.numel())).indices] = 1
+    weight = kept * (1 + torch.sigmoid(size))
+    return bce(logits, hard_label(labels), weight=weight / weight.mean())
+
+
+class GTASeg(Method):
+    """Two optimiser steps: the assistant's on pseudo-labels, then the student's on ``0.5 (BCE + Dice)`` with masks.
+
+    Parameters
+    ----------
+    net, size, pretrained
+        See `Supervised`.
+    warmup : float
+        Share of training in which the student learns alone; the authors' 1 epoch of 80.
+    drop : float
+        Share of pixels the assistant does not learn from.
+    cutmix : float
+        Probability that a step's unlabelled pictures are mixed, each losing half its area to its neighbour.
+    decay : float
+        Largest decay of both moving averages; at step t after the warm-up it is ``min(1 - 1/(t + 1), decay)``.
+    """
+
+    strong_views = 0
+    views = ("teacher", "student", "assistant")
+
+    def __init__(
+        self,
+        net: str,
+        size: int,
+        pretrained: bool = False,
+        warmup: float = 1 / 80,
+        drop: float = 0.2,
+        cutmix: float = 0.5,
+        decay: float = 0.999,
+    ) -> None:
+        super().__init__()
+        for name, value in (("warmup", warmup), ("drop", drop), ("decay", decay)):
+            if not 0 <= value < 1:
+                raise InputError(f"method gta-seg: {name} = {value}", f"choose 0 <= {name} < 1")
+        if not 0 <= cutmix <= 1:
+            raise InputError(f"method gta-seg: cutmix = {cutmix} is no probability", "choose 0 <= cutmix <= 1")
+        self.student = self.make_net(net, size, pretrained)
+        self.assistant = copy.deepcopy(self.student)
+        self.teacher = copy.deepcopy(self.student).requires_grad_(False)
+        self.warmup, self.drop, self.cutmix, self.largest_decay = warmup, drop, cutmix, decay
+
+    def optimizers(self, lr: float, weight_decay: float) -> list[torch.optim.Optimizer]:
+        """AdamW of the student, AdamW of the assistant; the teacher has none."""
+        return [
+            torch.optim.AdamW(net.parameters(), lr=lr, weight_decay=weight_decay)
+            for net in (self.student, self.assistant)
+        ]
+
+    def steps_together(self, progress: Progress) -> int:
+        """Steps done since the end of the warm-up; negative during it."""
+        return progress.step - round(self.warmup * progress.steps)
+
+    def decay(self, progress: Progress) -> float:
+        """Decay of both moving averages: 0 at the first step after the warm-up, which copies the source."""
+        return min(1 - 1 / (max(self.steps_together(progress), 0) + 1), self.largest_decay)
+
+    def weights(self, progress: Progress) -> dict[str, float]:
+        """The decay in force."""
+        return {"decay": self.decay(progress)}
+
+    def update(
+        self,
+        batch: Batch,
+        optimizers: list[torch.optim.Optimizer],
+        progress: Progress,
+        backward=Tensor.backward,
+    ) -> dict[str, Tensor]:
+        """Teacher labels, assistant learns, representation moves to the student, student learns, teacher follows."""
+        student_optimizer, assistant_optimizer = optimizers
+        if self.steps_together(progress) < 0:
+            sup = bce_dice(self.student(batch.image).logits, batch.mask)
+            _step(student_optimizer, sup, backward)
+            for net in (self.teacher, self.assistant):
+                net.load_state_dict(self.student.state_dict())
+            return {"sup": sup.detach()}
+        decay, x_u = self.decay(progress), batch.weak
+        with torch.no_grad(), inference(self.teacher):
+            labels = self.teacher(x_u).logits
+        if torch.rand(()).item() < self.cutmix:
+            box = cutmix_masks(x_u, p=1, area=(0.5, 0.5))
+            x_u, labels = (torch.where(box, t.roll(1, 0), t) for t in (x_u, labels))
+        both, n = torch.cat([batch.image, x_u]), len(batch.image)
+        with torch.no_grad():  # in training mode: its batch statistics are not averaged, it collects its own
+            confidence = self.teacher(both).logits[n:]
+
+        unsup = assistant_loss(self.assistant(both).logits[n:], labels, confidence, self.drop)
+        _step(assistant_optimizer, unsup, backward)
+        ema(representation(self.student), representation(self.assistant), decay)
+
+        sup = bce_dice(self.student(both).logits[:n], batch.mask)  # unlabelled pictures enter its batch norm only
+        _step(student_optimizer, sup, backward)
+        ema(list(self.teacher.parameters()), list(self.student.parameters()), decay)
+        return {"sup": sup.detach(), "assistant": unsup.detach()}
+
+    def predict(self, images: Tensor, view: str | None = None) -> Tensor:
+        """Probability by ``view``: "teacher" (default, what the paper reports), "student" or "assistant"."""
+        view = view or self.views[0]
+        if view not in self.views:
+            raise unknown("view", view, self.views)
+        return torch.sigmoid(getattr(self, view)(images).logits.float())
+
+    def features(self, images: Tensor) -> list[Tensor]:
+        """Bottleneck of the teacher."""
+        return [self.teacher(images, features=True).bottleneck]
+
+
+def _step(optimizer: torch.optim.Optimizer, loss: Tensor, backward) -> None:
+    optimizer.zero_grad(set_to_none=True)
+    backward(loss)
+    optimizer.step()
