@@ -1,0 +1,114 @@
+"""The Sphinx extension of the book: it gives notebooks their outputs and pages their generated parts.
+
+Both happen as Sphinx reads a page, so that nothing generated lies in the sources and ``jupyter-book build .`` alone
+renders the book with whatever has been executed.
+
+- A notebook page is the committed notebook, with the outputs of its executed copy in ``_build/executed/<profile>/``
+  and a last line that says from what it was computed.
+- A line ``<!-- generated: NAME -->`` in a page becomes the Markdown that `tutseg.report.pages` makes.
+"""
+
+import os
+import re
+from pathlib import Path
+
+import nbformat
+from sphinx.application import Sphinx
+
+from tutseg import __version__
+from tutseg.files import project_root, sha256
+from tutseg.report.pages import GENERATED
+from tutseg.workflow.freshness import changed
+
+_MARK = re.compile(r"^<!-- generated: ([a-z-]+) -->$", re.MULTILINE)
+
+
+def executed_folder() -> Path:
+    """Where the executed notebooks of the profile being rendered lie (``$TUTSEG_PROFILE``, by default ``lab``)."""
+    return project_root() / "_build" / "executed" / os.environ.get("TUTSEG_PROFILE", "lab")
+
+
+def with_outputs(page: nbformat.NotebookNode, executed: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """The committed notebook with the outputs of its executed copy.
+
+    The prose is the committed one; outputs belong to the code cells in order. A cell of injected parameters is kept,
+    because it shows the values that hold.
+    """
+    ran = iter([cell for cell in executed.cells if cell.cell_type == "code"])
+    cells = []
+    for cell in page.cells:
+        cells.append(cell)
+        if cell.cell_type != "code":
+            continue
+        done = next(ran, None)
+        if done is not None and "injected-parameters" in done.metadata.get("tags", []):
+            done.metadata = {"tags": done.metadata["tags"]}
+            cells.insert(len(cells) - 1, done)
+            done = next(ran, None)
+        if done is not None:
+            cell.outputs, cell.execution_count = done.outputs, done.execution_count
+    page.cells = cells
+    page.metadata["language_info"] = executed.metadata.get("language_info", {"name": "python"})
+    return page
+
+
+def colophon(notebook: Path, executed: Path) -> str:
+    """The page's last line: from what, when and how long it was computed, and what has changed since."""
+    if not executed.exists():
+        return "*This page was rendered without being executed: `make book` fills in its results.*"
+    record = nbformat.read(executed, as_version=4).metadata["tutseg"]
+    line = (
+        f"*Computed with profile `{record['profile']}` in {record['seconds']:.0f} s ({record['machine']}); "
+        f"stamp `{record['stamp']}`.*"
+    )
+    since = changed(notebook, executed)
+    if not since:
+        return line
+    names = ", ".join(f"`{name}`" for name in since)
+    return f"{line}\n\n:::{{warning}}\nThese results are older than {names}: run `tutseg book` again.\n:::"
+
+
+def filled(page: Path, text: str) -> str:
+    """A page's source with its outputs or its generated parts in place."""
+    if page.suffix == ".ipynb":
+        executed = executed_folder() / page.name
+        notebook = nbformat.reads(text, as_version=4)
+        if executed.exists():
+            notebook = with_outputs(notebook, nbformat.read(executed, as_version=4))
+        notebook.cells.append(nbformat.v4.new_markdown_cell(colophon(page, executed), id="colophon"))
+        return nbformat.writes(notebook)
+    return _MARK.sub(lambda mark: GENERATED[mark[1]](executed_folder()), text)
+
+
+def _on_read(app: Sphinx, docname: str, source: list[str]) -> None:
+    page = Path(app.env.doc2path(docname))
+    source[0] = filled(page, source[0])
+    _digests(app)[docname] = sha256(source[0])
+
+
+def _digests(app: Sphinx) -> dict[str, str]:
+    if not hasattr(app.env, "tutseg_digests"):
+        app.env.tutseg_digests = {}
+    return app.env.tutseg_digests
+
+
+def _outdated(app: Sphinx, env, added: set[str], changed_pages: set[str], removed: set[str]) -> list[str]:
+    """Pages whose own file is as it was, but not what would be filled in."""
+    pages = {name: Path(env.doc2path(name)) for name in env.found_docs - added - changed_pages - removed}
+    return [name for name, page in pages.items() if sha256(filled(page, page.read_text())) != _digests(app).get(name)]
+
+
+def _plain_bars(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
+    """In our docstrings a bar is an absolute value, never a substitution of reStructuredText."""
+    for i, line in enumerate(lines):
+        if not line.lstrip().startswith((">>>", "...")):
+            parts = re.split(r"(``.*?``)", line)
+            lines[i] = "".join(part if part.startswith("``") else part.replace("|", "\\|") for part in parts)
+
+
+def setup(app: Sphinx) -> dict:
+    """Register with Sphinx."""
+    app.connect("source-read", _on_read)
+    app.connect("autodoc-process-docstring", _plain_bars)
+    app.connect("env-get-outdated", _outdated)
+    return {"version": __version__, "parallel_read_safe": False}
