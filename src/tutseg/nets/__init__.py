@@ -132,3 +132,22 @@ def net_table() -> list[dict]:
 register("mobilenet-unet", "tutseg.nets.mobilenet_unet", "SAM-KD", 32, 256, 2.9, "SAM-KD Table 3; timm mobilenetv2_100")
 register("unet", "tutseg.nets.unet", "SAM-KD", 16, 256, 7.76, "Ronneberger 2015; SAM-KD Table 3 prints 7.8 M", width=32)
 register("unet-s", "tutseg.nets.unet", "lab profile", 16, 64, None, "U-Net at a quarter of the width", width=8)
+register(
+    "swin-unet", "tutseg.nets.swin_unet", "DME-FD", 32, 224, 41.38, "DME-FD's code; timm Swin-T", depths=(2, 2, 6, 2)
+)
+register(
+    "swin-unet-t", "tutseg.nets.swin_unet", "Swin-Unet", 32, 224, 27.17, "Cao 2021; timm Swin-T", depths=(2, 2, 2, 2)
+)
+register(
+    "swin-unet-s",
+    "tutseg.nets.swin_unet",
+    "lab profile",
+    32,
+    64,
+    None,
+    "Swin-Unet at a third of the width",
+    embed=32,
+    depths=(2, 2, 2, 2),
+    heads=(1, 2, 4, 8),
+    window=4,
+)

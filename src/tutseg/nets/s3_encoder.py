@@ -183,13 +183,11 @@ class S3Encoder(nn.Module):
         self.head = nn.Sequential(nn.Conv2d(clusters, clusters, 1), batch_norm(clusters))
         self.second_head = nn.Sequential(nn.Conv2d(clusters, clusters, 1), batch_norm(clusters))
 
-    def forward(self, x: Tensor, second_only: bool = False) -> tuple[Tensor, Tensor, Tensor] | Tensor:
-        """Logits S ``(B, K, H, W)``, the second head's logits and the features it read.
+    def forward(self, x: Tensor, second_only: bool = False) -> tuple[Tensor, Tensor] | Tensor:
+        """Logits S and the second head's logits, each ``(B, K, H, W)``.
 
-        With `second_only` the second head's logits alone: what a transformed input is needed for.
+        With `second_only` the second head's alone: all that is needed of a moved input.
         """
         features = self.blocks(self.embed(x))
         second = self.second_head(features)
-        if second_only:
-            return second
-        return self.head(self.deform(features)), second, features
+        return second if second_only else (self.head(self.deform(features)), second)
