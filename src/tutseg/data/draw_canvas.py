@@ -4,6 +4,7 @@ Everything is stated in picture widths, so that a picture drawn at 64 and at 256
 """
 
 import io
+import math
 import zlib
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -31,11 +32,12 @@ def cosines(size: int, waves: int) -> np.ndarray:
     return np.cos(np.pi * position[:, None] * np.arange(waves)[None]).astype(np.float32)
 
 
-@lru_cache(maxsize=256)
-def spectrum(waves: int, slope: float, lowest: float) -> np.ndarray:
-    """Amplitudes ``(waves, waves)`` falling as frequency^-slope, nothing below `lowest` half waves a picture."""
+@lru_cache(maxsize=64)
+def log_frequencies(waves: int) -> np.ndarray:
+    """Logarithm of each coefficient's frequency in half waves a picture, ``(waves, waves)``; the mean has none."""
     k = np.hypot(*np.meshgrid(np.arange(waves), np.arange(waves))) * (WINDOW[1] - WINDOW[0])
-    return (np.where(k < max(lowest, 0.5), 0, np.maximum(k, 0.5) ** -slope)).astype(np.float32)
+    k[0, 0] = 1e-3
+    return np.log(k).astype(np.float32)
 
 
 def smoothstep(value: np.ndarray) -> np.ndarray:
@@ -48,6 +50,11 @@ def unit(field: np.ndarray) -> np.ndarray:
     """The field with mean 0 and standard deviation 1."""
     field = field - field.mean()
     return field / (field.std() + 1e-6)
+
+
+def log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
+    """A number whose logarithm is uniform: every scale between `low` and `high` is equally likely."""
+    return math.exp(rng.uniform(math.log(low), math.log(high)))
 
 
 def lab_to_rgb(lab: np.ndarray) -> np.ndarray:
@@ -71,8 +78,9 @@ def lab_to_rgb(lab: np.ndarray) -> np.ndarray:
 
 
 def blend(rgb: np.ndarray, colour: np.ndarray, cover: np.ndarray) -> np.ndarray:
-    """Lay a colour ``(3,)`` or a picture ``(H, W, 3)`` over `rgb` with opacity `cover` ``(H, W)``."""
-    return rgb + cover[..., None] * (np.asarray(colour, dtype=np.float32) - rgb)
+    """Lay a colour ``(3,)`` or a picture ``(3, H, W)`` over `rgb` ``(3, H, W)`` with opacity `cover` ``(H, W)``."""
+    colour = np.asarray(colour, dtype=np.float32)
+    return rgb + cover * ((colour[:, None, None] if colour.ndim == 1 else colour) - rgb)
 
 
 @dataclass
@@ -105,8 +113,9 @@ class Canvas:
             Half waves a picture of the coarsest detail; near `waves` gives a band.
         """
         basis = cosines(self.size, waves)
-        amplitude = rng.standard_normal((waves, waves), dtype=np.float32) * spectrum(waves, slope, lowest)
-        return unit(basis @ amplitude @ basis.T)
+        log_k = log_frequencies(waves)
+        amplitude = np.exp(-np.float32(slope) * log_k) * (log_k >= np.log(lowest))
+        return unit(basis @ (amplitude * rng.standard_normal((waves, waves), dtype=np.float32)) @ basis.T)
 
     def strokes(self, lines: list[tuple[np.ndarray, float]], fine: int = 3) -> np.ndarray:
         """Coverage ``(size, size)`` in [0, 1] of polylines ``(points (n, 2) in picture widths, width)``."""
@@ -133,7 +142,7 @@ class Drawing:
     Parameters
     ----------
     image : numpy.ndarray
-        sRGB in [0, 1], ``(H, W, 3)``.
+        uint8 sRGB, ``(H, W, 3)``.
     depth : numpy.ndarray
         Signed distance-like depth inside the lesion in picture widths, > 0 exactly on the mask, ``(H, W)``.
     sigma : numpy.ndarray
@@ -157,8 +166,13 @@ class Drawing:
 
 
 def to_picture(rgb: np.ndarray) -> Image.Image:
-    """sRGB in [0, 1] as an 8-bit picture."""
-    return Image.fromarray((np.clip(rgb, 0, 1) * 255 + 0.5).astype(np.uint8))
+    """sRGB in [0, 1], ``(3, H, W)``, as an 8-bit picture."""
+    return Image.fromarray(np.ascontiguousarray((np.clip(rgb, 0, 1) * 255 + 0.5).astype(np.uint8).transpose(1, 2, 0)))
+
+
+def plain(canvas: Canvas, colour: np.ndarray) -> np.ndarray:
+    """A picture ``(3, H, W)`` of one colour ``(3,)``."""
+    return np.broadcast_to(np.float32(colour)[:, None, None], (3, canvas.size, canvas.size))
 
 
 def camera(rgb: np.ndarray, blur: float, grain: float, quality: int, rng: np.random.Generator) -> np.ndarray:
@@ -167,7 +181,7 @@ def camera(rgb: np.ndarray, blur: float, grain: float, quality: int, rng: np.ran
     Parameters
     ----------
     rgb : numpy.ndarray
-        sRGB in [0, 1], ``(H, W, 3)``.
+        sRGB in [0, 1], ``(3, H, W)``: the planes apart, because laying layers over each other is faster so.
     blur : float
         Standard deviation in picture widths.
     grain : float
@@ -181,10 +195,11 @@ def camera(rgb: np.ndarray, blur: float, grain: float, quality: int, rng: np.ran
         uint8 ``(H, W, 3)``.
     """
     picture = to_picture(rgb)
-    if blur * len(rgb) > 0.2:
-        picture = picture.filter(ImageFilter.GaussianBlur(blur * len(rgb)))
+    if blur * picture.width > 0.2:
+        picture = picture.filter(ImageFilter.GaussianBlur(blur * picture.width))
     if grain:
-        picture = to_picture(np.asarray(picture) / np.float32(255) + grain * rng.standard_normal(rgb.shape, np.float32))
+        noise = np.float32(255 * grain) * rng.standard_normal((picture.height, picture.width, 3), np.float32)
+        picture = Image.fromarray(np.clip(np.asarray(picture) + noise + 0.5, 0, 255).astype(np.uint8))
     if quality <= 95:
         file = io.BytesIO()
         picture.save(file, "JPEG", quality=quality)

@@ -4,11 +4,24 @@ The ranges below were set beside statistics of real pictures (lesion area, colou
 frequency of hair, rulers and dark corners); no pixel of a real picture is used.
 """
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tutseg.data.draw_canvas import Canvas, Drawing, blend, camera, grid, lab_to_rgb, smoothstep, soften, unit
+from tutseg.data.draw_canvas import (
+    Canvas,
+    Drawing,
+    blend,
+    camera,
+    grid,
+    lab_to_rgb,
+    log_uniform,
+    plain,
+    smoothstep,
+    soften,
+    unit,
+)
 
 FEATURES = {
     "texture": "relief, lines and grain of the skin",
@@ -99,12 +112,12 @@ AREAS = (0.008, 0.018, 0.04, 0.08, 0.2, 0.43, 0.7, 0.92, 0.97)
 
 
 def skin(canvas: Canvas, look: Look, on) -> tuple[np.ndarray, np.ndarray]:
-    """Skin ``(H, W, 3)`` and its mean Lab colour ``(3,)``."""
+    """Skin ``(3, H, W)`` and its mean Lab colour ``(3,)``."""
     rng = canvas.stream("skin")
     lab = np.array([rng.normal(*look.skin_L), rng.normal(*look.skin_a), rng.normal(*look.skin_b)])
     lab[1] -= 0.25 * (lab[0] - 70)  # darker and flushed skin are redder
     lab = np.clip(lab, (35, -4, -6), (95, 40, 42))
-    rgb = np.broadcast_to(lab_to_rgb(lab).astype(np.float32), (canvas.size, canvas.size, 3))
+    rgb = plain(canvas, lab_to_rgb(lab))
     if on("redness"):
         rng = canvas.stream("redness")
         cover = np.clip(0.5 * canvas.noise(rng, 2.0, 12) + rng.uniform(-0.5, 0.5), 0, 1) * rng.uniform(0, 0.7)
@@ -128,8 +141,8 @@ def skin(canvas: Canvas, look: Look, on) -> tuple[np.ndarray, np.ndarray]:
             angle, waves = rng.uniform(0, np.pi), rng.uniform(60, 220)
             wave = waves * (x * np.cos(angle) + y * np.sin(angle)) + 1.5 * canvas.noise(rng, 1.5, 24)
             relief = unit(relief + rng.uniform(0.3, 1) * np.sin(wave))
-        amount = np.exp(rng.uniform(*np.log(look.relief)))
-        rgb = rgb * (1 + amount * relief)[..., None]
+        amount = log_uniform(rng, *look.relief)
+        rgb = rgb * (1 + amount * relief)
     return rgb.astype(np.float32), lab
 
 
@@ -152,19 +165,19 @@ def outline(canvas: Canvas, label: str, on) -> tuple[np.ndarray, np.ndarray, flo
     if label == "melanoma":
         area = area**0.8
     wander = 0.05 + 0.08 * area
-    centre = rng.normal(0, wander, 2)
-    ratio = np.clip(rng.normal(0.8, 0.15), 0.4, 1.0)
+    centre = rng.normal(0, wander, 2).tolist()
+    ratio = min(max(rng.normal(0.8, 0.15), 0.4), 1.0)
     turn = rng.uniform(0, np.pi)
     x, y = grid(canvas.size)
     x, y = x - centre[0], y - centre[1]
-    scale = max(np.sqrt(area / np.pi), 0.05)
+    scale = max(math.sqrt(area / math.pi), 0.05)
     wild = rng.uniform(0.2, 1.0) * (1.4 if label == "melanoma" else 0.8)
     if on("irregular"):
         warp = scale * wild
         x = x + 0.25 * warp * canvas.noise(rng, 1.6, 16)
         y = y + 0.25 * warp * canvas.noise(rng, 1.6, 16)
-    u, v = x * np.cos(turn) + y * np.sin(turn), -x * np.sin(turn) + y * np.cos(turn)
-    v = v / ratio
+    u = x * math.cos(turn) + y * math.sin(turn)
+    v = (y * math.cos(turn) - x * math.sin(turn)) / ratio
     angle = np.arctan2(v, u)
     power = rng.uniform(1.7, 3.0) if on("irregular") else 2.0
     rho = (np.abs(u) ** power + np.abs(v) ** power) ** (1 / power)
@@ -177,9 +190,9 @@ def outline(canvas: Canvas, label: str, on) -> tuple[np.ndarray, np.ndarray, flo
             other = np.hypot(x - shift * np.cos(toward), y - shift * np.sin(toward)) / size
             rho = -np.logaddexp(-rho / (0.15 * scale), -other / (0.15 * scale)) * 0.15 * scale
     edge = np.partition(rho.ravel(), int(area * rho.size))[int(area * rho.size)]  # exactly the area that was drawn
-    depth = (edge - rho) * np.sqrt(ratio)
+    depth = (edge - rho) * math.sqrt(ratio)
     if on("irregular"):
-        jag = np.exp(rng.uniform(np.log(0.001), np.log(0.02))) * min(1, scale / 0.15)
+        jag = log_uniform(rng, 0.001, 0.02) * min(1, scale / 0.15)
         depth = depth + jag * canvas.noise(rng, 1.0, 48, 5)
     if on("satellites") and rng.random() < (0.25 if label == "melanoma" else 0.05):
         for _ in range(rng.integers(1, 5)):
@@ -196,7 +209,7 @@ def pigment(canvas: Canvas, look: Look, label: str, on, rgb, lab, depth, angle, 
     Returns
     -------
     rgb : numpy.ndarray
-        The picture ``(H, W, 3)``; it differs from the skin only where ``depth > 0``.
+        The picture ``(3, H, W)``; it differs from the skin only where ``depth > 0``.
     sigma : numpy.ndarray
         How uncertain the border is, in picture widths: fringe width over visible contrast.
     """
@@ -216,7 +229,7 @@ def pigment(canvas: Canvas, look: Look, label: str, on, rgb, lab, depth, angle, 
     # Opacity rises from 0 at the border to 1 at the end of a fringe whose width varies along the border.
     width = np.float32(0.006)
     if on("fringe"):
-        width = np.exp(rng.uniform(*np.log(look.fringe))) * np.exp(0.5 * canvas.noise(rng, 2.0, 8))
+        width = log_uniform(rng, *look.fringe) * np.exp(0.5 * canvas.noise(rng, 2.0, 8))
         width = np.minimum(width, 1.2 * radius)
     opacity = smoothstep(depth / width) ** rng.uniform(0.5, 1.2)
     if on("fringe"):
@@ -235,7 +248,7 @@ def pigment(canvas: Canvas, look: Look, label: str, on, rgb, lab, depth, angle, 
         )
 
     middle, dark, light = colour(0, 0, 0), colour(-0.6 * drop - 8, -2, -6), colour(min(0.5 * drop, 14), -2, -1)
-    lesion = np.broadcast_to(middle.astype(np.float32), rgb.shape)
+    lesion = plain(canvas, middle)
     if on("tones"):
         rng = canvas.stream("tones")
         spread = rng.uniform(0.15, 1.0) * (1.3 if label == "melanoma" else 0.8)
@@ -259,7 +272,7 @@ def pigment(canvas: Canvas, look: Look, label: str, on, rgb, lab, depth, angle, 
     if on("streaks"):
         rng = canvas.stream("streaks")
         if rng.random() < (0.3 if label == "melanoma" else 0.08):
-            rays = np.cos(rng.integers(14, 40) * angle + 2 * canvas.noise(rng, 1.5, 12))
+            rays = np.cos(int(rng.integers(14, 40)) * angle + 2 * canvas.noise(rng, 1.5, 12))
             cover = smoothstep(rays) * smoothstep(1 - depth / (0.5 * radius)) * rng.uniform(0.3, 0.9)
             lesion = blend(lesion, dark, cover)
     if on("veil"):
@@ -280,14 +293,14 @@ def pigment(canvas: Canvas, look: Look, label: str, on, rgb, lab, depth, angle, 
     if on("texture"):
         rng = canvas.stream("grainy")
         grainy = canvas.noise(rng, rng.uniform(0.2, 1.2), 96, 4)
-        lesion = lesion * (1 + np.exp(rng.uniform(np.log(0.01), np.log(0.1))) * grainy)[..., None]
-    return rgb + opacity[..., None] * (lesion - rgb), sigma
+        lesion = lesion * (1 + log_uniform(rng, 0.01, 0.1) * grainy)
+    return rgb + opacity * (lesion - rgb), sigma
 
 
 def hairs(canvas: Canvas, rgb, layers, rng):
     """Curved hairs, from one to a coat."""
     fur = rng.random() < 0.25
-    count = int(np.exp(rng.uniform(np.log(15), np.log(60)))) if fur else rng.integers(1, 12)
+    count = int(log_uniform(rng, 15, 60)) if fur else rng.integers(1, 12)
     comb, spread = rng.uniform(0, np.pi), rng.uniform(0.1, 1.2)
     width = rng.uniform(0.004, 0.014)
     t = np.linspace(-0.5, 0.5, 12)[:, None]
@@ -329,7 +342,7 @@ def bubbles(canvas: Canvas, rgb, layers, rng):
     count = rng.integers(3, 40)
     seat = rng.uniform(-0.5, 0.5, 2)
     centres = seat + rng.normal(0, rng.uniform(0.08, 0.35), (count, 2))
-    radii = np.exp(rng.uniform(np.log(0.006), np.log(0.04), count))
+    radii = np.array([log_uniform(rng, 0.006, 0.04) for _ in range(count)])
     disc = canvas.discs(centres, radii)
     rim = np.clip(disc - canvas.discs(centres, radii * 0.75), 0, 1)
     spark = canvas.discs(centres + 0.35 * radii[:, None], radii * 0.25)
@@ -344,10 +357,10 @@ def corner(canvas: Canvas, rgb, layers, rng):
     aspect, centre = rng.uniform(0.72, 1.0), rng.normal(0, 0.02, 2)
     reach = np.hypot(x - centre[0], (y - centre[1]) * aspect)
     radius = rng.uniform(0.4, 0.68)
-    soft = np.exp(rng.uniform(np.log(0.01), np.log(0.12)))
+    soft = log_uniform(rng, 0.01, 0.12)
     shade = smoothstep((reach - radius) / soft + 0.5)
     layers["corner"] = shade > 0.5
-    rgb = rgb * (1 - rng.uniform(0, 0.5) * np.clip(reach / radius, 0, 1) ** 3)[..., None]
+    rgb = rgb * (1 - rng.uniform(0, 0.5) * np.clip(reach / radius, 0, 1) ** 3)
     return blend(rgb, np.full(3, rng.uniform(0, 0.15)) + rng.uniform(0, 0.05, 3), shade * rng.uniform(0.7, 1.0))
 
 
@@ -434,7 +447,7 @@ def draw(
         rng = canvas.stream("lighting")
         x, y = grid(canvas.size)
         slope = rng.normal(0, 0.12, 2)
-        rgb = rgb * (1 + slope[0] * x + slope[1] * y + rng.uniform(0, 0.06) * canvas.noise(rng, 2.5, 6))[..., None]
+        rgb = rgb * (1 + slope[0] * x + slope[1] * y + rng.uniform(0, 0.06) * canvas.noise(rng, 2.5, 6))
     layers: dict[str, np.ndarray] = {}
     for name, add in DRAW_ARTEFACT.items():
         rng = canvas.stream(name)
@@ -445,7 +458,7 @@ def draw(
         depth = np.where(layers["corner"], np.minimum(depth, -1e-3), depth)
     rng = canvas.stream("camera")
     if on("camera"):
-        rgb = rgb * np.exp(rng.normal(0, look.balance, 3)).astype(np.float32)
+        rgb = rgb * np.exp(rng.normal(0, look.balance, (3, 1, 1))).astype(np.float32)
         rgb = np.clip(rgb, 0, 1) ** np.exp(rng.normal(0, 0.12))
         image = camera(rgb, rng.uniform(*look.blur), rng.uniform(*look.grain), int(rng.integers(40, 101)), rng)
     else:
