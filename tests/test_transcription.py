@@ -222,9 +222,9 @@ def test_a_trial_matches_only_its_own_cells():
 def test_errors_name_the_remedy():
     with pytest.raises(InputError, match="did you mean dme-fd"):
         load_paper("dmefd")
-    with pytest.raises(InputError, match="no table 9 .* choose one of 1, 2, 3"):
+    with pytest.raises(InputError, match=r"no table 9 .* choose one of 1, 2, 3"):
         load_cells("sam-kd", 9)
-    with pytest.raises(InputError, match="unknown entry of 'methods' in dme-fd/paper.yaml 'Uninon'"):
+    with pytest.raises(InputError, match=r"unknown entry of 'methods' in dme-fd/paper.yaml 'Uninon'"):
         trial_of("dme-fd", "Uninon", {})
     with pytest.raises(ValueError, match="key=value"):
         parse_setting("data")
