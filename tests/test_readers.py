@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from tutseg.data import READERS, open_source, source_names
-from tutseg.data.folders import GreyMaskWarning, list_images, pair_by_stem, read_image, read_mask
+from tutseg.data.folders import GreyMaskWarning, _ph2_sheet, _ph2_text, list_images, pair_by_stem, read_image, read_mask
 from tutseg.errors import InputError
 
 
@@ -344,16 +344,24 @@ def test_covid_unlabelled_are_grouped_by_scan(tmp_path):
     assert source.groups == ["Data-1_coronacases_org_001"] and source[0].mask is None
 
 
-def test_ph2_prefers_the_sheet(tmp_path):
+def test_ph2_reads_the_sheet_where_there_is_no_text(tmp_path):
     import openpyxl
 
     tree_ph2(tmp_path)
+    (tmp_path / "PH2_dataset.txt").unlink()
     book = openpyxl.Workbook()
     for row in (["Legends"], ["Image Name", "Histological Diagnosis", "Common Nevus", "Atypical Nevus", "Melanoma"],
                 ["IMD003", None, None, "X", None], ["IMD009", None, "X", None, None]):  # fmt: skip
         book.active.append(row)
     book.save(tmp_path / "PH2_dataset.xlsx")
     assert open_source("ph2", tmp_path).labels == ["atypical nevus", "common nevus"]
+
+
+def test_ph2_tables_agree_on_the_real_set():
+    root = Path(os.environ.get("TUTSEG_DATA", "")) / "PH2Dataset"
+    if not (root / "PH2_dataset.xlsx").is_file():
+        pytest.skip("TUTSEG_DATA is not set or holds no PH2")
+    assert _ph2_text(root / "PH2_dataset.txt") == _ph2_sheet(root / "PH2_dataset.xlsx")
 
 
 # ---- any folder ------------------------------------------------------------------------------------------------------
@@ -535,13 +543,13 @@ def test_names_are_known_without_heavy_imports():
 # ---- the real sets, where they are -----------------------------------------------------------------------------------
 
 REAL = {
-    "isic2018": ({}, 2594, True),
-    "ph2": ({}, 200, True),
-    "kvasir-seg": ({}, 1000, True),
-    "cvc-clinicdb": ({}, 612, True),
-    "covid-semiseg": ({}, 98, True),
-    "breastmnist": ({}, 780, False),
-    "pneumoniamnist": ({}, 5856, False),
+    "isic2018": (2594, True),
+    "ph2": (200, True),
+    "kvasir-seg": (1000, True),
+    "cvc-clinicdb": (612, True),
+    "covid-semiseg": (98, True),
+    "breastmnist": (780, False),
+    "pneumoniamnist": (5856, False),
 }
 
 
@@ -554,7 +562,7 @@ def test_real_data(name, monkeypatch):
         source = open_source(name)
     except InputError as error:
         pytest.skip(f"not in TUTSEG_DATA: {error.what}")
-    options, official, masks = REAL[name]
+    official, masks = REAL[name]
     assert 0 < len(source) <= official and len(set(source.ids)) == len(source)
     for index in range(0, len(source), max(1, len(source) // 7)):
         sample = source[index]

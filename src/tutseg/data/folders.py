@@ -89,7 +89,7 @@ def read_array(path: Path) -> np.ndarray:
 
 
 def to_uint8(array: np.ndarray, window: tuple[float, float] | None = None) -> np.ndarray:
-    """Map values to 0..255: `window` (low, high) clips to it; without one, only what does not fit uint8 is stretched."""
+    """Map values to 0..255: `window` (low, high) clips to it; without, only what is not uint8 is stretched."""
     if array.dtype == np.uint8 and window is None:
         return array
     if array.dtype == bool:
@@ -459,36 +459,39 @@ def ham10000(root: Path) -> PictureSource:
 PH2_DIAGNOSES = ("common nevus", "atypical nevus", "melanoma")
 
 
-def _ph2_diagnoses(root: Path) -> dict[str, str]:
-    """Diagnosis by picture, from ``PH2_dataset.xlsx`` or, where that is missing, ``PH2_dataset.txt``."""
-    sheet, text = root / "PH2_dataset.xlsx", root / "PH2_dataset.txt"
-    found = {}
-    if sheet.is_file():
-        import openpyxl
+def _ph2_text(path: Path) -> dict[str, str]:
+    """Diagnosis by picture from ``PH2_dataset.txt``: columns between ``||`` (or tabs), coded 0, 1, 2."""
+    found: dict[str, str] = {}
+    column = None
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        cells = [cell.strip() for cell in re.split(r"\|\||\t", line.strip().strip("|"))]
+        if "Clinical Diagnosis" in cells:
+            column = cells.index("Clinical Diagnosis")
+        elif column is not None and cells[0].startswith("IMD"):
+            found[cells[0]] = PH2_DIAGNOSES[int(cells[column])]
+    return found
 
-        rows = openpyxl.load_workbook(sheet, read_only=True).active.iter_rows(values_only=True)
-        columns: dict[str, int] = {}
-        for row in rows:
-            cells = [str(cell).strip() if cell is not None else "" for cell in row]
-            if "Image Name" in cells:
-                columns = {cell.lower(): at for at, cell in enumerate(cells)}
-            elif columns and cells[columns["image name"]].startswith("IMD"):
-                marked = [name for name in PH2_DIAGNOSES if cells[columns[name]]]
-                found[cells[columns["image name"]]] = marked[0]
-    elif text.is_file():
-        at = None
-        for line in text.read_text(encoding="utf-8", errors="replace").splitlines():
-            cells = [cell.strip() for cell in re.split(r"\|\||\t", line.strip().strip("|"))]
-            if "Clinical Diagnosis" in cells:
-                at = cells.index("Clinical Diagnosis")
-            elif at is not None and cells[0].startswith("IMD"):
-                found[cells[0]] = PH2_DIAGNOSES[int(cells[at])]
+
+def _ph2_sheet(path: Path) -> dict[str, str]:
+    """Diagnosis by picture from ``PH2_dataset.xlsx``: one column a diagnosis, marked with X."""
+    import openpyxl
+
+    found: dict[str, str] = {}
+    columns: dict[str, int] = {}
+    for row in openpyxl.load_workbook(path, read_only=True).active.iter_rows(values_only=True):
+        cells = [str(cell).strip() if cell is not None else "" for cell in row]
+        if "Image Name" in cells:
+            columns = {cell.lower(): at for at, cell in enumerate(cells)}
+        elif columns and cells[columns["image name"]].startswith("IMD"):
+            marked = (name for name in PH2_DIAGNOSES if cells[columns[name]])
+            found[cells[columns["image name"]]] = next(marked)
     return found
 
 
 def ph2(root: Path) -> PictureSource:
-    """PH2: 200 dermoscopic pictures with lesion masks and the clinical diagnosis."""
-    diagnoses = _ph2_diagnoses(root)
+    """PH2: 200 dermoscopic pictures with lesion masks and, from either table of the download, the diagnosis."""
+    text, sheet = root / "PH2_dataset.txt", root / "PH2_dataset.xlsx"
+    diagnoses = _ph2_text(text) if text.is_file() else _ph2_sheet(sheet) if sheet.is_file() else {}
     items = []
     for case in sorted((root / "PH2 Dataset images").glob("IMD*")):
         image = list_images(case / f"{case.name}_Dermoscopic_Image")[0]
@@ -562,7 +565,7 @@ def mosmeddata(root: Path, part: str = "all") -> PictureSource:
 def covid_semiseg(root: Path, part: str = "all") -> PictureSource:
     """COVID-SemiSeg: ``train`` (50), ``test`` (48), ``unlabelled`` (1600, no masks), or ``all`` (both with masks).
 
-    Patients of the 98 labelled slices are not published, so a slice is its own group; the unlabelled are grouped by scan.
+    Patients of the 98 labelled slices are not published, so each is its own group; the unlabelled go by scan.
     """
     if _choose("part", part, ["train", "test", "unlabelled", "all"]) == "unlabelled":
         items = [Item(path.stem, path, None, _case(path.stem)) for path in list_images(root / "unlabelled" / "images")]

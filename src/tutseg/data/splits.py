@@ -4,11 +4,17 @@ Every choice is an order by SHA-256 of ids, so a split depends on which pictures
 the order of files on disk, on the platform or on a random generator's version.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tutseg.errors import InputError, unknown
-from tutseg.files import canonical_json, sha256
+from tutseg.files import canonical_json, knowledge, sha256
+
+if TYPE_CHECKING:
+    from tutseg.data.sample import Source
 
 PROTOCOLS = ("honest", "paper")
 
@@ -140,3 +146,121 @@ def _carve(blocks: list[list[int]], share: float) -> tuple[list[int], list[int]]
         fits = len(held) + len(block) <= target or (not held and target > 0)
         (held if fits and at < len(blocks) - 1 else training).extend(block)
     return held, training
+
+
+# ---- named splits of the papers --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some pictures of a source.
+
+    Parameters
+    ----------
+    source : Source
+    indices : tuple of int
+        Into ``source.ids``.
+    """
+
+    source: "Source"
+    indices: tuple[int, ...]
+
+    @property
+    def ids(self) -> list[str]:
+        """Ids of the pictures."""
+        return [self.source.ids[index] for index in self.indices]
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+
+@dataclass(frozen=True)
+class NamedSplit:
+    """A published split over several data sets.
+
+    Parameters
+    ----------
+    train, validation, test : dict of str to Part
+        By data set.
+    missing : dict of str to str
+        Published parts that are not here, and why; scores of a split with missing parts are not the published ones.
+    """
+
+    name: str
+    train: dict[str, Part]
+    validation: dict[str, Part]
+    test: dict[str, Part]
+    missing: dict[str, str]
+
+
+PRANET_TEST = {"kvasir-seg": 100, "cvc-clinicdb": 62, "cvc-colondb": 380, "etis": 196, "endoscene": 60}
+PRANET_TRAIN = {"kvasir-seg": 900, "cvc-clinicdb": 550}
+
+
+def named_split(name: str, root: str | Path | None = None) -> NamedSplit:
+    """A published split, by name.
+
+    Parameters
+    ----------
+    name : str
+        ``pranet``: the polyp protocol of PraNet, which DALE follows: 900 pictures of Kvasir-SEG and 550 of
+        CVC-ClinicDB for training, 100 + 62 of the same and all of CVC-ColonDB (380), ETIS (196) and EndoScene (60) for
+        testing. It separates frames of one video; `tutseg.data.leaks.leaks_of` counts how many.
+        ``isic2016-ph2``: DALE's, ISIC 2016 train (900) -> PH2 (200), with ISIC 2016 test (379) for validation.
+    root : path, optional
+        The folder that holds the data sets; without it ``$TUTSEG_DATA``.
+
+    Raises
+    ------
+    InputError
+        Unknown name, or a data set to train on is missing.
+    """
+    makers = {"pranet": _pranet, "isic2016-ph2": _isic2016_ph2}
+    if name not in makers:
+        raise unknown("named split", name, makers)
+    return makers[name](root)
+
+
+def _all(source: "Source") -> Part:
+    return Part(source, tuple(range(len(source))))
+
+
+def _pranet(root: str | Path | None) -> NamedSplit:
+    from tutseg.data import open_source
+
+    listed = json.loads((knowledge() / "splits" / "pranet.json").read_text())
+    train, test, missing = {}, {}, {}
+    for name, count in PRANET_TRAIN.items():
+        source = open_source(name, root)
+        held_out = set(listed[name])
+        train[name] = Part(source, tuple(i for i, id in enumerate(source.ids) if id not in held_out))
+        test[name] = Part(source, tuple(i for i, id in enumerate(source.ids) if id in held_out))
+        if len(train[name]) != count:
+            missing[f"{name} train"] = f"{len(train[name])} of {count} pictures are here"
+    for name, count in PRANET_TEST.items():
+        if name not in test:
+            try:
+                test[name] = _all(open_source(name, root))
+            except InputError as error:
+                missing[f"{name} test"] = str(error)
+                continue
+        if len(test[name]) != count:
+            missing[f"{name} test"] = f"{len(test[name])} of {count} pictures are here"
+    return NamedSplit("pranet", train, {}, test, missing)
+
+
+def _isic2016_ph2(root: str | Path | None) -> NamedSplit:
+    from tutseg.data import open_source
+
+    parts = {
+        "train": (_all(open_source("isic2016", root, part="train")), 900),
+        "validation": (_all(open_source("isic2016", root, part="test")), 379),
+        "test": (_all(open_source("ph2", root)), 200),
+    }
+    missing = {
+        f"{part.source.name} {role}": f"{len(part)} of {count} pictures are here"
+        for role, (part, count) in parts.items()
+        if len(part) != count
+    }
+    by_role = {role: {part.source.name: part} for role, (part, _) in parts.items()}
+    return NamedSplit("isic2016-ph2", **by_role, missing=missing)
