@@ -49,8 +49,8 @@ def assistant_loss(logits: Tensor, labels: Tensor, confidence: Tensor, drop: flo
         Scalar; the weights of the kept pixels have mean 1.
     """
     size = confidence.detach().float().abs()
-    kept = torch.zeros_like(size)
-    kept.view(-1)[size.flatten().topk(round((1 - drop) * size.numel())).indices] = 1
+    sure = size.flatten().topk(round((1 - drop) * size.numel())).indices
+    kept = torch.zeros_like(size.flatten()).index_fill(0, sure, 1).view_as(size)
     weight = kept * (1 + torch.sigmoid(size))
     return bce(logits, hard_label(labels), weight=weight / weight.mean())
 
