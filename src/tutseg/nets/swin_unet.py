@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from tutseg.errors import InputError
 from tutseg.nets import NetOutput
-from tutseg.nets.common import ImageNetNorm, pretrained_file
+from tutseg.nets.common import EncoderDecoder, ImageNetNorm, pretrained_file
 
 ENCODER = "swin_tiny_patch4_window7_224"
 PATCH = 4
@@ -61,7 +61,7 @@ class DecoderStage(nn.Module):
         return self.blocks(self.merge(torch.cat([x, skip], dim=-1)))
 
 
-class SwinUNet(nn.Module):
+class SwinUNet(EncoderDecoder):
     """Swin encoder, and a decoder that mirrors it with patch expanding in place of patch merging.
 
     Parameters
@@ -118,20 +118,24 @@ class SwinUNet(nn.Module):
         if pretrained:
             _load_imagenet(self.encoder, in_size)
 
-    def forward(self, images: Tensor, features: bool = False) -> NetOutput:
-        """Images ``(B, 3, S, S)``; bottleneck ``(B, 8 embed, S/32, S/32)``, decoded ``(B, embed, S, S)``."""
+    def encode(self, images: Tensor) -> list[Tensor]:
+        """Images ``(B, 3, S, S)`` to four maps at strides 4 to 32; the bottleneck is ``(B, 8 embed, S/32, S/32)``."""
         x = self.encoder.patch_embed(self.normalise(images))
-        skips = []
+        maps = []
         for stage in self.encoder.layers:
             x = stage.downsample(x)  # timm merges patches where a stage begins; the first stage has nothing to merge
-            skips.append(x)
+            maps.append(x)
             x = stage.blocks(x)
-        x = bottleneck = self.encoder.norm(x)
-        for expand, stage, skip in zip(self.expand, self.decoder, reversed(skips[:-1]), strict=True):
+        maps[-1] = self.encoder.norm(x)
+        return [m.permute(0, 3, 1, 2) for m in maps]
+
+    def decode(self, features: list[Tensor]) -> NetOutput:
+        """The maps of `encode` to logits; decoded is ``(B, embed, S, S)``."""
+        *skips, x = (m.permute(0, 2, 3, 1) for m in features)
+        for expand, stage, skip in zip(self.expand, self.decoder, reversed(skips), strict=True):
             x = stage(expand(x), skip)
         decoded = self.final_expand(self.norm(x)).permute(0, 3, 1, 2)
-        logits = self.head(decoded)
-        return NetOutput(logits, bottleneck.permute(0, 3, 1, 2), decoded) if features else NetOutput(logits)
+        return NetOutput(self.head(decoded), features[-1], decoded)
 
 
 def _init_linear(module: nn.Module) -> None:

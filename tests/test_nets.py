@@ -1,0 +1,219 @@
+"""One contract for every registered net, and what is particular to some."""
+
+import subprocess
+import sys
+
+import pytest
+import timm
+import torch
+from safetensors.torch import save_file
+from timm.layers import DropPath
+from torch import nn
+
+from tutseg.errors import InputError
+from tutseg.nets import CARDS, build, common, mobilenet_unet, net_table, swin_unet
+
+# where the full net would take seconds, its mechanics are tested on a narrower one
+NARROW = {
+    "unet": {"width": 4},
+    "swin-unet": {"embed": 12},
+    "swin-unet-t": {"embed": 12},
+}
+
+
+def make(name: str, size: int) -> nn.Module:
+    torch.manual_seed(0)
+    return build(name, size, **NARROW.get(name, {})).eval()
+
+
+def images(n: int, size: int, seed: int = 1) -> torch.Tensor:
+    return torch.rand(n, 3, size, size, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize("name", CARDS)
+class TestContract:
+    def test_parameters(self, name):
+        """As many as the card says, and within 0.5 % of the published number."""
+        card = CARDS[name]
+        with torch.device("meta"):
+            net = build(name, card.published_size)
+        assert sum(p.numel() for p in net.parameters()) == card.parameters
+        if card.published_millions is not None:
+            assert card.parameters / 1e6 == pytest.approx(card.published_millions, rel=0.005)
+
+    @pytest.mark.parametrize("size", [64, 96])
+    @pytest.mark.parametrize("n", [1, 3])
+    def test_shapes(self, name, size, n):
+        out = make(name, size)(images(n, size), features=True)
+        grid = size // CARDS[name].stride
+        assert out.logits.shape == (n, 1, size, size)
+        assert out.bottleneck.shape[0] == n and out.bottleneck.shape[2:] == (grid, grid)
+        assert out.decoded.shape[0] == n and out.decoded.shape[2] in (size, size // 2)
+        assert all(torch.isfinite(t).all() for t in (out.logits, out.bottleneck, out.decoded))
+
+    def test_features_only_when_asked_for(self, name):
+        net, x = make(name, 64), images(2, 64)
+        plain, full = net(x), net(x, features=True)
+        assert plain.bottleneck is None and plain.decoded is None
+        assert torch.equal(plain.logits, full.logits)
+
+    def test_two_halves(self, name):
+        net, x = make(name, 64), images(2, 64)
+        maps = net.encode(x)
+        out = net.decode(maps)
+        assert torch.equal(out.logits, net(x).logits) and torch.equal(out.bottleneck, maps[-1])
+        heights = [m.shape[2] for m in maps]
+        assert heights == sorted(heights, reverse=True) and all(m.shape[2] == m.shape[3] for m in maps)
+        for i, one in enumerate(maps):  # the decoder uses every map it is given
+            perturbed = [*maps[:i], one + torch.randn_like(one), *maps[i + 1 :]]
+            assert not torch.equal(net.decode(perturbed).logits, out.logits), f"map {i} is not used"
+
+    def test_deterministic(self, name):
+        """The same seed gives the same net, which gives the same logits; another seed another net."""
+        x = images(2, 64)
+        first, second = make(name, 64), make(name, 64)
+        assert torch.equal(first(x).logits, second(x).logits) and torch.equal(first(x).logits, first(x).logits)
+        other = build(name, 64, **NARROW.get(name, {})).eval()
+        assert not torch.equal(first(x).logits, other(x).logits)
+
+    def test_pictures_do_not_mix(self, name):
+        net, x = make(name, 64), images(3, 64)
+        together = net(x).logits
+        for i in range(3):
+            torch.testing.assert_close(net(x[i : i + 1]).logits[0], together[i], rtol=1e-4, atol=1e-5)
+
+    def test_gradient_reaches_every_parameter(self, name):
+        net = make(name, 64)
+        net(images(2, 64)).logits.square().mean().backward()
+        idle = [n for n, p in net.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
+        assert idle == []
+
+    def test_trains(self, name):
+        net, x = make(name, 64).train(), images(4, 64)
+        y = (x.mean(dim=1, keepdim=True) > 0.5).float()
+        optimizer = torch.optim.AdamW(net.parameters(), lr=2e-3)
+        losses = []
+        for _ in range(8):
+            loss = nn.functional.binary_cross_entropy_with_logits(net(x).logits, y)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+        assert min(losses[-2:]) < 0.98 * losses[0]
+
+    def test_round_trip(self, name, tmp_path):
+        net, x = make(name, 64), images(2, 64)
+        torch.save(net.state_dict(), tmp_path / "net.pt")
+        torch.manual_seed(99)
+        other = build(name, 64, **NARROW.get(name, {})).eval()
+        other.load_state_dict(torch.load(tmp_path / "net.pt", weights_only=True))
+        assert torch.equal(net(x).logits, other(x).logits)
+
+    def test_normalises_itself(self, name):
+        """Without the norm layer, given pictures normalised by hand, the logits are the same."""
+        net, x = make(name, 64), images(2, 64)
+        expected = net(x).logits
+        mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+        net.normalise = nn.Identity()
+        got = net((x - mean[None, :, None, None]) / std[None, :, None, None]).logits
+        torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-5)
+
+    def test_size_must_fit(self, name):
+        with pytest.raises(InputError, match=f"size 100 does not fit net {name}: use a multiple of"):
+            build(name, 100)
+
+
+@pytest.mark.parametrize(("size", "grid"), [(224, 7), (256, 8), (96, 3)])
+def test_swin_bottleneck(size, grid):
+    """768 channels as in DME-FD's discrepancy loss, also where the windows do not divide the grid."""
+    net = build("swin-unet-t", size).eval()
+    with torch.no_grad():
+        out = net(images(1, size), features=True)
+    assert out.bottleneck.shape == (1, 768, grid, grid) and out.logits.shape == (1, 1, size, size)
+    # a layer norm with weight 1 and bias 0 has just been applied over the channels
+    assert out.bottleneck.mean(dim=1).abs().max() < 1e-5
+    assert out.bottleneck.var(dim=1, unbiased=False).sub(1).abs().max() < 1e-2
+
+
+def test_swin_drop_path_rises_over_the_encoder():
+    net = build("swin-unet", 64, embed=12)
+    rates = [m.drop_prob for m in net.encoder.modules() if isinstance(m, DropPath)][::2]
+    assert rates == pytest.approx([0.1 * i / 11 for i in range(1, 12)])  # block 0 has none
+    mirrored = [m.drop_prob for m in net.decoder.modules() if isinstance(m, DropPath)][::2]
+    assert mirrored == pytest.approx([0.1 * i / 11 for i in (4, 5, 6, 7, 8, 9, 2, 3, 1)])
+
+
+def test_patch_expand_against_loops():
+    layer, x = swin_unet.PatchExpand(6, 3, 2), torch.rand(2, 4, 5, 6)
+    got = layer(x)
+    assert got.shape == (2, 8, 10, 3)
+    for y, u in [(0, 0), (3, 7), (6, 1)]:
+        block = layer.expand(x[:, y // 2, u // 2])  # one token, (2, 12): 2 x 2 tokens of 3, row by row
+        part = 2 * (y % 2) + u % 2
+        torch.testing.assert_close(got[:, y, u], layer.norm(block[:, 3 * part : 3 * part + 3]))
+
+
+class TestPretrained:
+    @pytest.mark.parametrize(
+        ("net", "module", "one"),
+        [
+            ("mobilenet-unet", mobilenet_unet, "blocks.6.0.conv_pwl.weight"),
+            ("swin-unet", swin_unet, "layers.2.blocks.5.mlp.fc1.weight"),
+            ("swin-unet-t", swin_unet, "layers.3.downsample.reduction.weight"),
+        ],
+    )
+    def test_loads_timm_weights(self, net, module, one, monkeypatch, tmp_path):
+        """From a file as timm stores it, holding values of our own."""
+        torch.manual_seed(5)
+        source = {name: v.contiguous() for name, v in timm.create_model(module.ENCODER).state_dict().items()}
+        save_file(source, tmp_path / "model.safetensors")
+        monkeypatch.setattr(module, "pretrained_file", lambda name: tmp_path / "model.safetensors")
+        torch.manual_seed(6)
+        encoder = build(net, CARDS[net].published_size, pretrained=True).encoder.state_dict()
+        assert one in encoder and all(torch.equal(v, source[name]) for name, v in encoder.items())
+
+    def test_says_when_they_cannot_be_had(self, monkeypatch, tmp_path):
+        import huggingface_hub
+
+        def refuse(*args, **kwargs):
+            raise OSError("no network")
+
+        monkeypatch.setattr(huggingface_hub, "try_to_load_from_cache", lambda *a: None)
+        monkeypatch.setattr(huggingface_hub, "get_hf_file_metadata", refuse)
+        with pytest.raises(InputError, match=r"no pretrained weights for mobilenetv2_100 .*: drop --pretrained, or"):
+            build("mobilenet-unet", 64, pretrained=True)
+        with pytest.raises(InputError, match="no pretrained weights for swin_tiny"):
+            build("swin-unet", 64, pretrained=True)
+
+    def test_finds_them_in_the_cache(self, monkeypatch, tmp_path):
+        import huggingface_hub
+
+        monkeypatch.setattr(huggingface_hub, "try_to_load_from_cache", lambda repo, name: f"{tmp_path}/{repo}/{name}")
+        path = common.pretrained_file("mobilenetv2_100")
+        assert path == tmp_path / "timm/mobilenetv2_100.ra_in1k/model.safetensors"
+
+    @pytest.mark.parametrize("net", ["unet", "unet-s", "swin-unet-s"])
+    def test_nets_without_any(self, net):
+        with pytest.raises(InputError, match="no pretrained weights exist for"):
+            build(net, 64, pretrained=True)
+
+
+def test_table_needs_no_torch():
+    code = "import sys, tutseg.nets as n; t = n.net_table(); assert 'torch' not in sys.modules; print(len(t))"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert int(done.stdout) == len(CARDS)
+    row = next(r for r in net_table() if r["name"] == "swin-unet")
+    assert row == {
+        "name": "swin-unet",
+        "paper": "DME-FD",
+        "millions": 41.38,
+        "published": 41.38,
+        "size": 224,
+        "stride": 32,
+        "source": "DME-FD's code; timm Swin-T",
+    }
+
+
+def test_unknown_net():
+    with pytest.raises(InputError, match="did you mean swin-unet"):
+        build("swinunet", 64)
