@@ -1,0 +1,101 @@
+"""Scoring a trained method on pictures it never saw, by every view and every way of choosing the weights."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning.fabric import Fabric
+
+from tutseg import metrics
+from tutseg.data.loader import Pictures
+from tutseg.methods.base import Method
+from tutseg.training.checkpoint import load_weights
+from tutseg.training.fit import snapshot_path, snapshot_steps
+from tutseg.training.trial import Trial
+
+OFFICIAL_BATCH = 5  # the evaluation batch of DME-FD's script, over which it pools Dice
+
+
+@torch.inference_mode()
+def foreground(method: Method, pictures: Pictures, view: str, fabric: Fabric, batch: int = 64) -> np.ndarray:
+    """Boolean masks ``(N, S, S)``: foreground probability of `view` at least 0.5."""
+    method.eval()
+    masks = []
+    for at in torch.arange(len(pictures)).split(batch):
+        images, _ = pictures.floats(at)
+        with fabric.autocast():
+            probability = method.predict(images.to(fabric.device), view)
+        masks.append((probability >= 0.5)[:, 0].cpu().numpy())
+    return np.concatenate(masks)
+
+
+def truth_of(pictures: Pictures) -> np.ndarray:
+    """Boolean truth ``(N, S, S)``."""
+    return pictures.masks[:, 0].cpu().numpy().astype(bool)
+
+
+def mean_dice(prediction: np.ndarray, truth: np.ndarray) -> dict[str, float]:
+    """Mean Dice per image, and over pooled batches of five as the official script averages it."""
+    table = metrics.table_from_counts(
+        dict(zip(metrics.COUNTS, metrics.counts(prediction, truth).T, strict=True)), batch=OFFICIAL_BATCH
+    )
+    return {f"dice_{averaging}": table["dice"][averaging]["mean"] for averaging in ("per_image", "batch")}
+
+
+def choose_weights(
+    method: Method, trial: Trial, folder: Path, validation: Pictures, test: Pictures, fabric: Fabric
+) -> dict[str, dict[str, Any]]:
+    """What three ways of choosing among the kept weights give on the test pictures.
+
+    "last" takes the last step, "validation" the step whose default view is best on the validation part, and "test"
+    the step *and* branch best on the test pictures themselves, as DME-FD's script does. The last is no estimate of
+    anything; it is here because its distance from the others is a result.
+
+    Returns
+    -------
+    dict
+        For each way: ``step``, ``view``, ``dice_per_image`` and ``dice_batch`` on the test pictures.
+    """
+    found = []
+    test_truth, validation_truth = truth_of(test), truth_of(validation) if len(validation) else None
+    for step in snapshot_steps(trial):
+        load_weights(snapshot_path(folder, step), method)
+        on_validation = float("nan")
+        if validation_truth is not None:
+            prediction = foreground(method, validation, method.views[0], fabric)
+            on_validation = mean_dice(prediction, validation_truth)["dice_per_image"]
+        for view in method.views:
+            prediction = foreground(method, test, view, fabric)
+            dice = mean_dice(prediction, test_truth)
+            found.append({"step": step, "view": view, "validation_dice": on_validation, **dice})
+    default = [row for row in found if row["view"] == method.views[0]]
+    chosen = {"last": default[-1], "test": max(found, key=lambda row: row["dice_batch"])}
+    if validation_truth is not None:
+        chosen["validation"] = max(default, key=lambda row: row["validation_dice"])
+    keep = ("step", "view", "dice_per_image", "dice_batch")
+    return {way: {name: row[name] for name in keep} for way, row in chosen.items()}
+
+
+def score_views(method: Method, test: Pictures, fabric: Fabric) -> tuple[dict[str, dict], list[dict[str, Any]]]:
+    """Scores of every view, and the per-image rows they come from.
+
+    Returns
+    -------
+    scores : dict
+        view -> metric -> averaging, as `tutseg.metrics.score`.
+    rows : list of dict
+        One a picture and view: ``id``, ``view``, counts and scores.
+    """
+    truth = truth_of(test)
+    scores, rows = {}, []
+    for view in method.views:
+        prediction = foreground(method, test, view, fabric)
+        each = metrics.per_image(prediction, truth)
+        scores[view] = metrics.table_from_counts(each, batch=OFFICIAL_BATCH)
+        columns = {name: values.tolist() for name, values in each.items()}
+        rows += [
+            {"id": name, "view": view, **{column: values[i] for column, values in columns.items()}}
+            for i, name in enumerate(test.ids)
+        ]
+    return scores, rows

@@ -1,0 +1,215 @@
+"""The training loop: read it from top to bottom, nothing is hidden.
+
+Every random draw of step k follows from (seed, k) alone: the batch, the augmentation, dropout. There is no generator
+state to save, and a training killed at any step continues bit for bit from its last saved state.
+"""
+
+import contextlib
+import csv
+import io
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from lightning.fabric import Fabric
+from torch import Tensor
+
+from tutseg.data.augment import strong, weak
+from tutseg.data.loader import Pictures, step_indices
+from tutseg.errors import InputError
+from tutseg.files import atomic_write
+from tutseg.methods.base import Batch, Method, Progress
+from tutseg.training.checkpoint import load_state, save_state, save_weights
+from tutseg.training.trial import Trial
+
+SAVE_EVERY_S = 30.0
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """What training may see. The masks of `unlabelled` are dropped when batches are made; there is no test part."""
+
+    labelled: Pictures
+    unlabelled: Pictures
+
+
+def make_fabric(device: str, precision: str) -> Fabric:
+    """Fabric on "auto", "cpu" or "cuda"."""
+    if device not in ("auto", "cpu", "cuda"):
+        raise InputError(f"unknown device '{device}'", "choose auto, cpu or cuda")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise InputError("no CUDA device is usable here", "use --device cpu")
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    return Fabric(accelerator=device, devices=1, precision=precision)
+
+
+def learning_rate(trial: Trial, step: int) -> float:
+    """Factor on the learning rate at a step, in [0, 1]."""
+    fraction = step / trial.steps
+    if trial.schedule == "step":
+        return 0.5 ** int(fraction * 80 / 50)
+    return 0.5 * (1 + math.cos(math.pi * fraction))
+
+
+def make_batch(train: TrainingSet, trial: Trial, method: Method, step: int) -> Batch:
+    """The batch of one step, augmented on the device; a function of (trial, step)."""
+    image, mask = train.labelled.floats(step_indices(len(train.labelled), trial.batch, step, trial.seed))
+    image, mask = weak(image, mask)
+    if trial.augment == "strong":
+        image = strong(image)
+    if not method.uses_unlabelled:
+        return Batch(image, mask, image[:0])
+    others = step_indices(len(train.unlabelled), trial.batch, step, trial.seed + 1)
+    picture, hidden = train.unlabelled.floats(others)
+    view, _ = weak(picture, hidden)
+    return Batch(image, mask, view, [strong(view) for _ in range(method.strong_views)])
+
+
+def steps_per_epoch(train: TrainingSet, trial: Trial, method: Method) -> int:
+    """Steps in one pass over the pictures that set the pace: unlabelled ones where the method uses them."""
+    n = len(train.unlabelled) if method.uses_unlabelled else len(train.labelled)
+    return max(1, math.ceil(n / trial.batch))
+
+
+def snapshot_steps(trial: Trial) -> list[int]:
+    """Steps after which weights are kept; the last is always among them."""
+    return sorted({round(trial.steps * (k + 1) / trial.evaluations) for k in range(trial.evaluations)} - {0})
+
+
+def snapshot_path(folder: Path, step: int) -> Path:
+    """Where the weights after `step` steps are kept."""
+    return folder / "snapshots" / f"{step:06d}.safetensors"
+
+
+def fit(
+    method: Method,
+    train: TrainingSet,
+    trial: Trial,
+    folder: Path,
+    fabric: Fabric,
+    on_step: Callable[[int, int], None] = lambda step, steps: None,
+) -> float:
+    """Train `method`, or go on where an interrupted training stopped.
+
+    Parameters
+    ----------
+    method : Method
+        Freshly built; trained in place.
+    train : TrainingSet
+        On the device of `fabric`.
+    trial : Trial
+        Steps, batch, learning rate, seed.
+    folder : Path
+        Gets ``state.pt`` while training, ``log.csv`` (every loss term and weight of every step) and
+        ``snapshots/*.safetensors``.
+    fabric : Fabric
+        Device and precision.
+    on_step : callable
+        Called with (steps done, steps in all).
+
+    Returns
+    -------
+    float
+        Seconds of training, those before an interruption included.
+
+    Raises
+    ------
+    InputError
+        A loss that is not finite, a disk that is full, or Ctrl-C (after the state was saved).
+    """
+    for part, name in ((train.labelled, "labelled"), (train.unlabelled, "unlabelled")):
+        if not len(part) and (name == "labelled" or method.uses_unlabelled):
+            raise InputError(f"method {trial.method} got no {name} picture", "choose another labelled fraction")
+    fabric.to_device(method).train()
+    optimizers = method.optimizers(trial.lr, trial.weight_decay)
+    base = [[group["lr"] for group in optimizer.param_groups] for optimizer in optimizers]
+    epoch = steps_per_epoch(train, trial, method)
+    state_path, done, seconds, rows = folder / "state.pt", 0, 0.0, []
+    if state_path.exists():
+        state = load_state(state_path, fabric.device)
+        method.load_state_dict(state["method"])
+        for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
+        done, seconds, rows = state["step"], state["seconds"], state["rows"]
+
+    pending: list[tuple[int, dict[str, Tensor], dict[str, float]]] = []
+
+    def settle() -> None:
+        """Fetch the pending loss terms from the device, and stop at one that is not finite."""
+        for step, terms, weights in pending:
+            row = {"step": step, **{k: float(v) for k, v in terms.items()}, **{f"w_{k}": v for k, v in weights.items()}}
+            bad = [name for name in terms if not math.isfinite(row[name])]
+            if bad:
+                raise InputError(f"loss term {bad[0]} is not finite at step {step}", "lower --lr")
+            rows.append(row)
+        pending.clear()
+
+    def keep(step: int) -> None:
+        settle()
+        save_state(
+            state_path,
+            {
+                "method": method.state_dict(),
+                "optimizers": [optimizer.state_dict() for optimizer in optimizers],
+                "step": step,
+                "seconds": seconds + time.perf_counter() - started,
+                "rows": rows,
+            },
+        )
+        _write_log(folder / "log.csv", rows)
+
+    started = saved_at = time.perf_counter()
+    with _stop_on_interrupt() as interrupted:
+        for step in range(done, trial.steps):
+            fabric.seed_everything(trial.seed * 1_000_003 + step, verbose=False)
+            progress = Progress(step, trial.steps, epoch)
+            factor = learning_rate(trial, step)
+            for optimizer, rates in zip(optimizers, base, strict=True):
+                for group, rate in zip(optimizer.param_groups, rates, strict=True):
+                    group["lr"] = rate * factor
+            with fabric.autocast():
+                terms = method.update(make_batch(train, trial, method, step), optimizers, progress, fabric.backward)
+            pending.append((step, terms, method.weights(progress)))
+            if step + 1 in snapshot_steps(trial):
+                save_weights(snapshot_path(folder, step + 1), method, {"trial": trial.id, "step": str(step + 1)})
+            if interrupted():
+                keep(step + 1)
+                raise InputError(f"stopped after step {step + 1} of {trial.steps}", "the same command goes on there")
+            if time.perf_counter() - saved_at > SAVE_EVERY_S:
+                keep(step + 1)
+                saved_at = time.perf_counter()
+            elif len(pending) >= 50:
+                settle()
+            on_step(step + 1, trial.steps)
+    settle()
+    _write_log(folder / "log.csv", rows)
+    return seconds + time.perf_counter() - started
+
+
+def _write_log(path: Path, rows: list[dict[str, float]]) -> None:
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, names, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    atomic_write(path, text.getvalue())
+
+
+@contextlib.contextmanager
+def _stop_on_interrupt() -> Iterator[Callable[[], bool]]:
+    """Turn Ctrl-C into a question asked between steps, so that no half-done step is ever saved."""
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+    asked = threading.Event()
+    before = signal.signal(signal.SIGINT, lambda *_: asked.set())
+    try:
+        yield asked.is_set
+    finally:
+        signal.signal(signal.SIGINT, before)
