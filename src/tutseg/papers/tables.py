@@ -247,16 +247,18 @@ def load_cells(paper: str, number: int | None = None) -> list[Cell]:
     """
     card = load_paper(paper)
     tables = card.tables if number is None else [card.table(number)]
-    return [cell for table in tables for cell in _read_table(paper, table)]
+    return [cell for table in tables for cell in _read_table(paper, table.number)]
 
 
-def _read_table(paper: str, table: Table) -> list[Cell]:
+@cache
+def _read_table(paper: str, number: int) -> tuple[Cell, ...]:
+    table = load_paper(paper).table(number)
     path = paper_folder(paper) / f"table_{table.number}.csv"
     with path.open(encoding="utf-8", newline="") as file:
         reader = csv.DictReader(file)
         if reader.fieldnames != COLUMNS:
             raise InputError(f"{path}: columns are {reader.fieldnames}", f"they must be {', '.join(COLUMNS)}")
-        return [
+        return tuple(
             Cell(
                 paper=paper,
                 table=table.number,
@@ -271,7 +273,7 @@ def _read_table(paper: str, table: Table) -> list[Cell]:
                 direction=table.direction[line["metric"]],
             )
             for line in reader
-        ]
+        )
 
 
 def load_table(paper: str, number: int) -> "pandas.DataFrame":

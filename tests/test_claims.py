@@ -1,0 +1,351 @@
+"""Claims: each one can be decided, the bootstrap is right, and the verdicts follow from constructed results."""
+
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas
+import pytest
+from scipy import stats
+
+from tutseg.errors import InputError
+from tutseg.files import project_root
+from tutseg.papers.claims import (
+    Claim,
+    TrialRecords,
+    cell_of,
+    decide,
+    load_claims,
+    paired_bootstrap,
+    paper_effect,
+    trials_needed,
+)
+from tutseg.papers.tables import papers
+
+CLAIMS = load_claims()
+
+
+def claim(**fields):
+    base = {"paper": "dme-fd", "id": "t", "sentence": "s", "place": "p", "kind": "superior", "table": 1}
+    base |= {"metric": "dice", "setting": "data=isic2018;labelled=0.02", "better": "Ours", "worse": "CPS"}
+    return Claim(**{key: value for key, value in (base | fields).items() if value is not None})
+
+
+def records(method, scores, labelled=0.02, **fields):
+    """Records of the scores ``(seeds, images)`` of one method on ISIC 2018."""
+    trial = {"method": method, "data": "isic2018", "labelled": labelled, "fold": 0} | fields
+    return [
+        trial | {"seed": seed, "id": f"im{image}", "dice": float(value)}
+        for seed, row in enumerate(scores)
+        for image, value in enumerate(row)
+    ]
+
+
+def pair(effect, seeds=3, images=60, noise=0.02):
+    """Results where Ours is better than CPS by `effect` on average."""
+    rng = np.random.default_rng(7)
+    hard = rng.uniform(0.5, 0.9, images)
+    cps = hard + rng.normal(0, noise, (seeds, images))
+    ours = hard + effect + rng.normal(0, noise, (seeds, images))
+    return records("dme-fd", ours) + records("cps", cps)
+
+
+# ---------------------------------------------------------------- the claims themselves
+
+
+def test_every_paper_has_claims_that_name_one_cell_a_side():
+    assert len(CLAIMS) >= 60
+    assert {item.paper for item in CLAIMS} == set(papers())
+    assert len({item.id for item in CLAIMS}) == len(CLAIMS)
+    for item in CLAIMS:
+        for sides in item.pairs:
+            assert all(cell_of(item, side).direction in ("higher", "lower") for side in sides)
+        assert np.isfinite(paper_effect(item))
+        assert trials_needed(item)
+        if item.metric == "miou":
+            assert item.measure, "mIoU has three meanings in these papers"
+
+
+def test_sentences_are_the_papers_own():
+    root = project_root()
+    folder = Path(os.environ.get("TUTSEG_PAPERS") or (root.parent / "shared" / "papers" if root else "papers"))
+    if not folder.is_dir():
+        pytest.skip("the papers' text is not here: set TUTSEG_PAPERS to a folder of dme-fd.txt, sam-kd.txt, ...")
+    joined = {paper: re.sub(r"[-\s]+", "", (folder / f"{paper}.txt").read_text(encoding="utf-8")) for paper in papers()}
+    for item in CLAIMS:
+        assert re.sub(r"[-\s]+", "", item.sentence) in joined[item.paper], item.id
+
+
+@pytest.mark.parametrize(
+    ("fields", "effect"),
+    [
+        ({"worse": ["CPS", "UniMatch", "CCT"]}, 0.8007 - 0.8003),  # the strongest rival counts
+        ({"metric": "jaccard"}, 0.6762 - 0.6704),
+        ({"kind": "equivalent", "margin": 0.01, "margin_reason": "r", "worse": ["CPS", "CCT"]}, 0.8007 - 0.7866),
+        (
+            {
+                "kind": "monotone",
+                "setting": "data=isic2018",
+                "better": None,
+                "worse": None,
+                "chain": [
+                    {"row": "Ours", "setting": f"labelled={share}"} for share in ("0.01", "0.02", "0.04", "0.08")
+                ],
+            },
+            0.8007 - 0.7863,
+        ),
+        (  # lower is better, and a fraction stays one
+            {"paper": "sam-kd", "table": 3, "metric": "time_s", "setting": "data=isic2018", "worse": "DME-FD"},
+            1.2 - 0.02,
+        ),
+        (
+            {
+                "paper": "s3-net",
+                "metric": "hm",
+                "setting": "data=lung",
+                "better": "Our Method",
+                "worse": ["k-means", "MS-Former"],
+            },
+            0.081 - 0.088,
+        ),
+    ],
+)
+def test_paper_effect(fields, effect):
+    assert paper_effect(claim(**fields)) == pytest.approx(effect, abs=1e-12)
+
+
+def test_the_papers_own_tables_contradict_some_of_their_sentences():
+    against = {item.id for item in CLAIMS if item.kind != "equivalent" and paper_effect(item) <= item.line}
+    assert against, "otherwise the claims are only those that the tables bear out"
+    found = {item.id: item for item in CLAIMS}
+    # SAM-KD's "highest sensitivity (90.02 %)" stands beside 90.05; S3-Net's L_S alone is below none at all
+    for paper, metric, effect in [("sam-kd", "sensitivity", -0.0003), ("s3-net", "dice", -0.002)]:
+        assert any(
+            found[name].paper == paper
+            and found[name].metric == metric
+            and paper_effect(found[name]) == pytest.approx(effect)
+            for name in against
+        )
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"kind": "monotone"},
+        {"worse": []},
+        {"kind": "equivalent"},
+        {"kind": "equivalent", "margin": 0.01},
+        {"margin": 0.01, "margin_reason": "r"},
+        {"kind": "threshold"},
+        {"threshold": 0.1},
+        {"effect": 0.1},
+        {"setting": "isic2018"},
+    ],
+)
+def test_incomplete_claims_are_refused(fields):
+    with pytest.raises(ValueError, match="validation error"):
+        claim(**fields)
+
+
+def test_a_claim_on_no_cell_is_an_error():
+    with pytest.raises(InputError, match="0 cells are row 'Theirs'"):
+        paper_effect(claim(better="Theirs"))
+    with pytest.raises(InputError, match="4 cells are row 'Ours'"):
+        paper_effect(claim(setting="data=isic2018"))
+
+
+# ---------------------------------------------------------------- the bootstrap
+
+
+def test_one_seed_agrees_with_scipy_and_with_theory():
+    x = np.random.default_rng(0).normal(0.03, 0.1, 150)
+    low, high = paired_bootstrap(x[None], resamples=20000)
+    reference = stats.bootstrap((x,), np.mean, n_resamples=20000, method="percentile", rng=np.random.default_rng(1))
+    error = x.std() / np.sqrt(len(x))
+    assert low == pytest.approx(reference.confidence_interval.low, abs=0.04 * error)
+    assert high == pytest.approx(reference.confidence_interval.high, abs=0.04 * error)
+    assert (high - low) / 2 == pytest.approx(1.96 * error, rel=0.04)
+
+
+def test_seeds_that_agree_are_no_new_images():
+    """Five seeds with the same differences know no more than one: the interval must not shrink by sqrt(5)."""
+    x = np.random.default_rng(0).normal(0, 1, (1, 80))
+    assert paired_bootstrap(np.repeat(x, 5, axis=0)) == pytest.approx(paired_bootstrap(x))
+
+
+def test_images_that_agree_leave_the_seeds():
+    """Without spread between images the statistic is the mean of k drawn seeds: 10 values for k = 3."""
+    seeds = np.array([-1.0, 0.0, 4.0])
+    low, high = paired_bootstrap(np.repeat(seeds[:, None], 50, axis=1))
+    assert (low, high) == (-1.0, 4.0)  # drawn thrice with probability 1/27 > 2.5 %
+
+
+def test_seeds_with_their_own_images():
+    """Disjoint test images: the variance of the resampled mean has a closed form.
+
+    With W_s the times seed s is drawn, Var = Var(seed means)/k + E[W_s^2] Var(images)/(k n), E[W_s^2] = 2 - 1/k.
+    """
+    rng = np.random.default_rng(3)
+    k, n = 8, 40
+    differences = np.full((k, k * n), np.nan)
+    for seed in range(k):
+        differences[seed, seed * n : (seed + 1) * n] = rng.normal(0, 1, n)
+    low, high = paired_bootstrap(differences, resamples=8000)
+    means = np.nanmean(differences, axis=1)
+    variance = means.var() / k + (2 - 1 / k) * np.nanvar(differences, axis=1).mean() / (k * n)
+    assert (high - low) / 2 == pytest.approx(1.96 * np.sqrt(variance), rel=0.06)
+
+
+def test_a_seed_without_drawn_images_keeps_its_mean():
+    differences = np.array([[0.5, np.nan, np.nan], [np.nan, 0.5, 0.5]])
+    assert paired_bootstrap(differences) == (0.5, 0.5)
+
+
+def test_coverage_is_near_95_percent():
+    """Normal effects of seed, image and both: the interval holds the truth in about 190 of 200 experiments."""
+    rng = np.random.default_rng(11)
+    k, n, truth = 10, 100, 0.3
+    inside = 0
+    for _ in range(200):
+        differences = truth + rng.normal(0, 0.15, (k, 1)) + rng.normal(0, 1, (1, n)) + rng.normal(0, 0.5, (k, n))
+        low, high = paired_bootstrap(differences, resamples=600)
+        inside += low <= truth <= high
+    assert 181 <= inside <= 198  # 95 % of 200, three standard errors to each side
+
+
+# ---------------------------------------------------------------- the verdicts
+
+
+def test_superior():
+    good = decide(claim(), pair(0.03))
+    assert good.verdict == "reproduced"
+    assert 0 < good.low < good.effect < good.high
+    assert good.effect == pytest.approx(0.03, abs=0.01)
+    assert (good.seeds, good.n_images) == (3, 60)
+    bad = decide(claim(), pair(-0.03))
+    assert bad.verdict == "not reproduced"
+    assert bad.high < 0
+    open_ = decide(claim(), pair(0.0))
+    assert open_.verdict == "inconclusive"
+    assert open_.low < 0 < open_.high
+    same = records("dme-fd", np.full((3, 9), 0.8)) + records("cps", np.full((3, 9), 0.8))
+    assert decide(claim(), same).verdict == "not reproduced", "equal is not superior"
+
+
+def test_the_weakest_rival_decides():
+    both = pair(0.03) + [item | {"method": "unimatch", "dice": item["dice"] + 0.06} for item in pair(0.0)[180:]]
+    assert decide(claim(), both).verdict == "reproduced"
+    verdict = decide(claim(worse=["CPS", "UniMatch"]), both)
+    assert verdict.verdict == "not reproduced"
+    assert verdict.effect == pytest.approx(-0.03, abs=0.01)
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_few_seeds_decide_nothing(seeds):
+    for effect in (0.2, -0.2):
+        verdict = decide(claim(), pair(effect, seeds=seeds))
+        assert verdict.verdict == "inconclusive"
+        assert verdict.seeds == seeds
+        assert f"{seeds} seed" in verdict.why
+    loose = claim(kind="equivalent", margin=0.9, margin_reason="r")
+    assert decide(loose, pair(0.0, seeds=seeds)).verdict == "inconclusive"
+
+
+def test_seeds_count_only_where_both_sides_have_them():
+    results = pair(0.2)
+    results = [item for item in results if item["method"] == "dme-fd" or item["seed"] == 0]
+    assert decide(claim(), results).verdict == "inconclusive"
+    apart = [item | {"seed": item["seed"] + 10 * (item["method"] == "cps")} for item in pair(0.2)]
+    assert "share no image" in decide(claim(), apart).why
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "effect", "word"),
+    [
+        ("noninferior", {"margin": 0.02, "margin_reason": "r"}, -0.005, "reproduced"),
+        ("noninferior", {"margin": 0.02, "margin_reason": "r"}, -0.05, "not reproduced"),
+        ("noninferior", {"margin": 0.02, "margin_reason": "r"}, -0.02, "inconclusive"),
+        ("equivalent", {"margin": 0.02, "margin_reason": "r"}, 0.005, "reproduced"),
+        ("equivalent", {"margin": 0.02, "margin_reason": "r"}, 0.05, "not reproduced"),
+        ("equivalent", {"margin": 0.02, "margin_reason": "r"}, -0.05, "not reproduced"),
+        ("equivalent", {"margin": 0.02, "margin_reason": "r"}, 0.02, "inconclusive"),
+        ("threshold", {"threshold": 0.03}, 0.05, "reproduced"),
+        ("threshold", {"threshold": 0.03}, 0.01, "not reproduced"),
+        ("threshold", {"threshold": 0.03}, 0.03, "inconclusive"),
+    ],
+)
+def test_kinds(kind, fields, effect, word):
+    assert decide(claim(kind=kind, **fields), pair(effect)).verdict == word
+
+
+def test_monotone():
+    chain = [{"row": "Ours", "setting": f"labelled={share}"} for share in ("0.01", "0.02", "0.04")]
+    rising = claim(kind="monotone", setting="data=isic2018", better=None, worse=None, chain=chain)
+    base = np.random.default_rng(0).normal(0.7, 0.02, (3, 50))
+    for steps, word in [((0.02, 0.03), "reproduced"), ((0.05, -0.02), "not reproduced"), ((0.05, 0.0), None)]:
+        levels = np.cumsum([0, *steps])
+        results = [
+            item
+            for share, level in zip((0.01, 0.02, 0.04), levels, strict=True)
+            for item in records("dme-fd", base + level, labelled=share)
+        ]
+        verdict = decide(rising, results)
+        assert verdict.effect == pytest.approx(min(steps), abs=1e-9)
+        assert verdict.verdict == (word or "not reproduced")
+
+
+def test_lower_is_better():
+    s3 = claim(paper="s3-net", metric="hm", setting="data=ph2", better="Our Method", worse="IIC")
+    results = [
+        {"method": method, "data": "ph2", "seed": seed, "id": f"i{image}", "hm": level + 0.01 * (image % 3)}
+        for method, level in (("s3-net", 0.2), ("iic", 0.3))
+        for seed in range(3)
+        for image in range(9)
+    ]
+    assert decide(s3, results).effect == pytest.approx(0.1)
+    assert decide(s3, results).verdict == "reproduced"
+
+
+def test_not_attempted_says_why():
+    nothing = decide(claim(), [])
+    assert nothing.verdict == "not attempted"
+    assert nothing.effect is None
+    assert nothing.why == (
+        "no finished trial of Ours (data=isic2018, labelled=0.02) nor of CPS (data=isic2018, labelled=0.02)"
+    )
+    other = decide(claim(), pair(0.1)[:180] + records("cps", np.ones((3, 60)), labelled=0.04))
+    assert other.why == "no finished trial of CPS (data=isic2018, labelled=0.02)"
+    assert "HAM10000" in decide(claim(table=2, setting="data=ham10000;labelled=0.02"), pair(0.1)).why
+    assert decide(claim(cannot="a time"), pair(0.1)).why == "a time"
+    assert decide(claim(metric="precision"), pair(0.1)).verdict == "not attempted", "the records have no precision"
+
+
+def test_variants_are_not_mixed_with_the_method():
+    variant = [item | {"options": {"combine": "intersect"}, "dice": 0.0} for item in pair(0.0)[:180]]
+    assert decide(claim(), pair(0.03) + variant) == decide(claim(), pair(0.03))
+
+
+def test_frames_groups_and_order_change_nothing():
+    results = pair(0.03)
+    expected = decide(claim(), results)
+    frame = pandas.DataFrame(results)
+    frame["options"] = np.nan
+    assert decide(claim(), frame) == expected
+    assert decide(claim(), TrialRecords(results)) == expected
+    assert decide(claim(), results[::-1]) == expected
+    assert decide(claim(), iter(results)) == expected
+
+
+def test_folds_of_one_seed_are_averaged_by_image():
+    results = pair(0.03)
+    twice = results + [item | {"fold": 1} for item in results]
+    assert decide(claim(), twice) == decide(claim(), results)
+
+
+def test_mixed_protocols_and_missing_scores_are_errors():
+    results = pair(0.03)
+    with pytest.raises(InputError, match=r"two trials of Ours .* scored image im0 with seed 0"):
+        decide(claim(), [*results, results[0] | {"steps": 9}])
+    with pytest.raises(InputError, match="dice of image im0 is nan"):
+        decide(claim(), [results[0] | {"dice": float("nan")}, *results[1:]])
