@@ -85,10 +85,8 @@ def check_pairs(where: Path | None = None) -> list[str]:
         page = nbformat.read(where / f"{name}.ipynb", as_version=4)
         left, right = _cells(jupytext.read(where / f"{name}.py", fmt="py:percent")), _cells(page)
         if left != right:
-            at = next(
-                (i for i, (a, b) in enumerate(zip(left, right, strict=False)) if a != b), min(map(len, (left, right)))
-            )
-            faults.append(f"{name}: cell {at + 1} differs between .py and .ipynb")
+            at = next(i for i, (a, b) in enumerate(zip_longest(left, right), 1) if a != b)
+            faults.append(f"{name}: cell {at} differs between .py and .ipynb")
         if any(cell.get("outputs") or cell.get("execution_count") for cell in page.cells):
             faults.append(f"{name}.ipynb carries outputs")
     return faults
