@@ -1,16 +1,49 @@
-"""Pictures for tests of methods: dark ellipses on a light ground, and a net small enough to train in a second."""
+"""Pictures for tests of methods (dark ellipses on a light ground), and two nets small enough to train in a second."""
 
 from dataclasses import replace
 
 import torch
+from torch import Tensor, nn
 
 from tutseg import nets
 from tutseg.methods.base import Batch
+from tutseg.nets import NetOutput
+from tutseg.nets.common import EncoderDecoder
 
 
 def register_tiny(monkeypatch) -> None:
-    """Make "tiny", a U-Net of width 4, known for one test."""
-    monkeypatch.setitem(nets.CARDS, "tiny", replace(nets.CARDS["unet-s"], name="tiny", options={"width": 4}))
+    """Make "tiny", a U-Net of width 4, and "groupnorm", a net without batch statistics, known for one test."""
+    card = nets.CARDS["unet-s"]
+    monkeypatch.setitem(nets.CARDS, "tiny", replace(card, name="tiny", options={"width": 4}))
+    monkeypatch.setitem(nets.CARDS, "groupnorm", replace(card, name="groupnorm", module=__name__, stride=4, options={}))
+
+
+class GroupNormNet(EncoderDecoder):
+    """Two levels, one skip; what it says of a picture does not depend on the other pictures of the batch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder = nn.ModuleList(
+            nn.Sequential(nn.Conv2d(a, b, 3, stride=s, padding=1), nn.GroupNorm(2, b), nn.Tanh())
+            for a, b, s in ((3, 4, 1), (4, 8, 4))
+        )
+        self.up = nn.ConvTranspose2d(8, 4, 4, stride=4)
+        self.decoder = nn.Sequential(nn.Conv2d(8, 6, 3, padding=1), nn.GroupNorm(2, 6), nn.Tanh())
+        self.head = nn.Conv2d(6, 1, 1)
+
+    def encode(self, images: Tensor) -> list[Tensor]:
+        fine = self.encoder[0](images)
+        return [fine, self.encoder[1](fine)]
+
+    def decode(self, features: list[Tensor]) -> NetOutput:
+        fine, coarse = features
+        decoded = self.decoder(torch.cat([fine, self.up(coarse)], dim=1))
+        return NetOutput(self.head(decoded), coarse, decoded)
+
+
+def build(in_size: int, pretrained: bool = False) -> GroupNormNet:
+    """What `tutseg.nets.build` calls for "groupnorm"."""
+    return GroupNormNet()
 
 
 def ellipses(count: int, size: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -142,8 +142,9 @@ def test_a_size_off_the_stride_is_refused(name):
         build_method(name, net="tiny", size=40)
 
 
-def test_works_on_a_net_with_a_coarse_head(name):
-    method = built(name, net="mobilenet-unet", size=64).train()
+@pytest.mark.parametrize("net", ["mobilenet-unet", "swin-unet-s"])  # a coarse head; tokens and no batch norm
+def test_works_on_other_nets(name, net):
+    method = built(name, net=net, size=64).train()
     terms = method.update(batch_for(name, 2, 2, 64), method.optimizers(1e-3, 0.01), MIDDLE)
     assert all(torch.isfinite(value) for value in terms.values())
     with torch.inference_mode():
