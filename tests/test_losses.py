@@ -23,8 +23,10 @@ def numpy_losses(logits, target):
     return cross_entropy, dice
 
 
-def test_against_double_precision(case):
+@pytest.mark.parametrize("soft", [False, True])
+def test_against_double_precision(case, soft):
     logits, target = case
+    target = 0.7 * target + 0.1 if soft else target
     cross_entropy, dice = numpy_losses(logits, target)
     assert bce(logits, target).item() == pytest.approx(cross_entropy.mean(), rel=1e-6)
     assert soft_dice(torch.sigmoid(logits), target).item() == pytest.approx(dice, rel=1e-5)

@@ -135,6 +135,20 @@ def test_swin_bottleneck(size, grid):
     assert out.bottleneck.var(dim=1, unbiased=False).sub(1).abs().max() < 1e-2
 
 
+def test_swin_skips_are_what_a_stage_begins_with():
+    net, x = make("swin-unet", 64), images(1, 64)
+    first = net.encoder.patch_embed(net.normalise(x))
+    second = net.encoder.layers[1].downsample(net.encoder.layers[0](first))
+    for skip, expected in zip(net.encode(x), (first, second), strict=False):
+        torch.testing.assert_close(skip, expected.permute(0, 3, 1, 2))
+
+
+def test_swin_shifts_every_second_window():
+    net = build("swin-unet", 224, embed=12)
+    shifts = [[b.shift_size[0] for b in stage.blocks] for stage in net.decoder]
+    assert shifts == [[0, 3] * 3, [0, 3], [0, 3]]
+
+
 def test_swin_drop_path_rises_over_the_encoder():
     net = build("swin-unet", 64, embed=12)
     rates = [m.drop_prob for m in net.encoder.modules() if isinstance(m, DropPath)][::2]
