@@ -1,7 +1,10 @@
 """The transcription against the papers' own text, against the shape of the printed tables, and against itself."""
 
+import inspect
 import os
 import re
+import subprocess
+import sys
 from decimal import Decimal
 from pathlib import Path
 
@@ -214,6 +217,10 @@ def test_a_trial_matches_only_its_own_cells():
     for change in ({"labelled": 0.02}, {"data": "ph2"}, {"method": "cps"}, {"test_data": "ph2"}):
         assert not matches(ours, record | change)
     assert not matches(ours, {"method": "dme-fd", "data": "isic2018"}), "a missing field is no match"
+    alone = trial_of("s3-net", "L_ce", {"data": "ph2"})
+    one_image = {"method": "s3-net", "data": "ph2"}
+    assert matches(alone, one_image | {"options": {"weights": (1.2, 0.0, 0.0)}})
+    assert not matches(alone, one_image)
     dale = trial_of("dale", "*Unet", {"train": "isic2016", "data": "ph2"})
     assert matches(dale, {"method": "dale", "net": "unet", "data": "isic2018", "test_data": "ph2", "labelled": 1})
     assert "MosMedData+" in trial_of("dale", "*Unet", {"data": "mosmed"})["cannot"]
@@ -228,3 +235,26 @@ def test_errors_name_the_remedy():
         trial_of("dme-fd", "Uninon", {})
     with pytest.raises(ValueError, match="key=value"):
         parse_setting("data")
+
+
+def test_named_options_are_those_of_the_methods():
+    """A misspelt option would make a variant's cells unreachable for ever."""
+    from tutseg.methods import CARDS, method_class
+
+    for paper in papers():
+        for row, fields in load_paper(paper).methods.items():
+            if fields.get("method") in CARDS and fields["method"] != "supervised":
+                known = inspect.signature(method_class(fields["method"])).parameters
+                assert set(fields.get("options", {})) <= set(known), (paper, row)
+
+
+def test_lists_need_neither_torch_nor_pandas():
+    code = """
+import sys
+from tutseg.papers.claims import load_claims, paper_effect
+from tutseg.papers.tables import cell_trials, papers
+[paper_effect(claim) for claim in load_claims()], [cell_trials(paper) for paper in papers()]
+print([name for name in ("torch", "pandas", "scipy") if name in sys.modules])
+"""
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout == "[]\n"

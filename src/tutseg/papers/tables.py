@@ -349,7 +349,7 @@ def matches(trial: Mapping[str, Any], record: Mapping[str, Any]) -> bool:
     (``test_data``) matches only where the paper did so too.
     """
     options = record.get("options") or {}
-    if any(options.get(name) != value for name, value in trial["options"].items()):
+    if not all(_same(options.get(name), value) for name, value in trial["options"].items()):
         return False
     if (record.get("test_data") or "") != trial.get("test_data", ""):
         return False
@@ -358,7 +358,9 @@ def matches(trial: Mapping[str, Any], record: Mapping[str, Any]) -> bool:
 
 
 def _same(found: Any, wanted: Any) -> bool:
-    return abs(float(found) - wanted) < 1e-9 if isinstance(wanted, float) else found == wanted
+    if isinstance(wanted, float):
+        return found is not None and abs(float(found) - wanted) < 1e-9
+    return (list(found) if isinstance(found, tuple) else found) == wanted
 
 
 @dataclass(frozen=True)
