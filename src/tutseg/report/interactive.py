@@ -1,0 +1,411 @@
+"""Figures that a reader moves, in three tiers from one description.
+
+1. In a live notebook: ipywidgets (`InteractiveFigure.live`).
+2. In a page: native inputs over a canvas, computed in the browser from stored maps; no server, kernel or network.
+3. On paper, or without JavaScript: small multiples.
+
+A figure says which controls it has, which panels it draws and which numbers it shows (`controls`, `panels`,
+`numbers`); tiers 1 and 3 call these, and ``interactive.js`` does the same in the browser from `data`. A test drives
+the page in a browser and holds the three equal.
+"""
+
+import base64
+import html
+import io
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from decimal import ROUND_HALF_UP, Decimal
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from PIL import Image
+
+from tutseg.errors import InputError
+from tutseg.files import sha256
+
+# Okabe and Ito's colours, told apart by colour-blind readers too.
+COLOURS = {
+    "lesion, labelled": (0, 158, 115),
+    "skin, labelled lesion": (230, 159, 0),
+    "lesion, labelled background": (204, 121, 167),
+    "skin, labelled background": (48, 52, 59),
+}
+RULES = ("union", "intersection", "net 1", "net 2", "cross")
+
+
+@dataclass(frozen=True)
+class Control:
+    """One thing to move.
+
+    Parameters
+    ----------
+    name, label : str
+        Key of the state; words beside the control.
+    start : float or str
+        Value at first.
+    choices : tuple of str
+        The values of a menu; empty for a slider.
+    low, high, step : float
+        Range of a slider.
+    decimals : int
+        Decimals shown of a slider's value.
+    """
+
+    name: str
+    label: str
+    start: float | str
+    choices: tuple[str, ...] = ()
+    low: float = 0
+    high: float = 1
+    step: float = 1
+    decimals: int = 0
+
+
+def shown(value: float | None, decimals: int = 3) -> str:
+    """A number as all tiers print it: halves go up, as in a browser's ``toFixed``; None is a dash."""
+    return "–" if value is None else str(Decimal(value).quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_UP))
+
+
+def png(pixels: np.ndarray) -> bytes:
+    """PNG file of a uint8 array, ``(H, W)`` or ``(H, W, 3)``."""
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG", optimize=True)
+    return file.getvalue()
+
+
+def data_uri(pixels: np.ndarray) -> str:
+    """The same as an address that can stand in a page."""
+    return f"data:image/png;base64,{base64.b64encode(png(pixels)).decode()}"
+
+
+class InteractiveFigure:
+    """What the figures share: the three tiers. A subclass sets the attributes and writes the four methods.
+
+    Class attributes
+    ----------------
+    kind : str
+        The name of its drawing in ``interactive.js``.
+    title : str
+        Caption.
+    key : dict
+        Meaning of each colour, ``{words: (r, g, b)}``.
+    controls : tuple of Control
+        What can be moved.
+    decimals : dict
+        Decimals of the numbers that are not shown with three.
+    """
+
+    kind: ClassVar[str]
+    title: str
+    key: ClassVar[dict[str, tuple[int, int, int]]] = {}
+    controls: tuple[Control, ...]
+    decimals: dict[str, int]
+
+    def numbers(self, **state: Any) -> dict[str, float | None]:
+        """The numbers shown at a state, by the words beside them."""
+        raise NotImplementedError
+
+    def panels(self, **state: Any) -> dict[str, np.ndarray]:
+        """The pictures drawn at a state: title to uint8 RGB ``(H, W, 3)``."""
+        raise NotImplementedError
+
+    def stills(self) -> list[dict[str, Any]]:
+        """The states that small multiples show."""
+        raise NotImplementedError
+
+    def data(self) -> dict[str, Any]:
+        """What the browser needs to compute the same: JSON, maps as data URIs."""
+        raise NotImplementedError
+
+    def start(self) -> dict[str, Any]:
+        """The state at first."""
+        return {control.name: control.start for control in self.controls}
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        """Widgets where there is a kernel to answer them; the page's tier always, for everything else."""
+        bundle = {"text/plain": f"<{type(self).__name__}>", "text/html": self.to_html()}
+        if "TUTSEG_READ_LOG" not in os.environ:  # not being executed for the book
+            bundle |= self.live()._repr_mimebundle_() | {"text/html": bundle["text/html"]}
+        return bundle
+
+    # Tier 1
+
+    def live(self):
+        """The figure as ipywidgets, redrawn by the kernel."""
+        import ipywidgets as widgets
+
+        picture, readout = widgets.Image(format="png"), widgets.HTML()
+        inputs = {}
+        for control in self.controls:
+            if control.choices:
+                make = widgets.Dropdown(options=control.choices, value=control.start)
+            else:
+                make = widgets.FloatSlider(
+                    min=control.low,
+                    max=control.high,
+                    step=control.step,
+                    value=control.start,
+                    readout_format=f".{control.decimals}f",
+                )
+            make.description = control.label
+            make.style.description_width = "initial"
+            inputs[control.name] = make
+
+        def redraw(_: object = None) -> None:
+            state = {name: each.value for name, each in inputs.items()}
+            strip = np.concatenate(list(self.panels(**state).values()), axis=1)
+            picture.value = png(strip.repeat(2, axis=0).repeat(2, axis=1))
+            readout.value = self._readout(state)
+
+        for each in inputs.values():
+            each.observe(redraw, names="value")
+        redraw()
+        return widgets.VBox([*inputs.values(), picture, readout])
+
+    # Tiers 2 and 3
+
+    def _shown(self, words: str, value: float | None) -> str:
+        return shown(value, self.decimals.get(words, 3))
+
+    def _readout(self, state: dict[str, Any]) -> str:
+        return "".join(
+            f"<div>{html.escape(words)} <output>{self._shown(words, value)}</output></div>"
+            for words, value in self.numbers(**state).items()
+        )
+
+    def _stills_html(self) -> str:
+        cells = []
+        for state in self.stills():
+            drawn = "".join(
+                f'<img src="{data_uri(pixels)}" alt="{html.escape(title)}">'
+                for title, pixels in self.panels(**state).items()
+            )
+            words = ", ".join(
+                f"{control.label} {state[control.name]}"
+                if control.choices
+                else f"{control.label} {shown(state[control.name], control.decimals)}"
+                for control in self.controls
+            )
+            cells.append(f"<figure>{drawn}<figcaption>{html.escape(words)}{self._readout(state)}</figcaption></figure>")
+        return "".join(cells)
+
+    def to_html(self) -> str:
+        """Tiers 2 and 3 as one self-contained piece of HTML; the script shows the one and hides the other."""
+        controls = [asdict(control) for control in self.controls]
+        spec = {"kind": self.kind, "controls": controls, "decimals": self.decimals, **self.data()}
+        text = json.dumps(spec, separators=(",", ":")).replace("</", "<\\/")
+        name = f"tutseg-{sha256(text)[:10]}"
+        swatches = "".join(
+            f'<span><i style="background:rgb{colour}"></i>{html.escape(words)}</span>'
+            for words, colour in self.key.items()
+        )
+        here = Path(__file__).with_suffix("")
+        return (
+            f"<style>{here.with_suffix('.css').read_text()}</style>"
+            f'<div class="tutseg-figure" id="{name}" role="group" aria-label="{html.escape(self.title)}">'
+            f'<div class="tutseg-live" hidden></div><div class="tutseg-stills">{self._stills_html()}</div>'
+            f'<p class="tutseg-key">{swatches}</p><p class="tutseg-title">{html.escape(self.title)}</p></div>'
+            f"<script>{here.with_suffix('.js').read_text()}\n"
+            f"tutsegFigure(document.getElementById('{name}'), {text});</script>"
+        )
+
+
+def _combine(first: np.ndarray, second: np.ndarray, rule: str) -> list[np.ndarray]:
+    """The pseudo-labels that a rule makes of two nets' masks; two of them for ``cross``, net 1's target first."""
+    return {
+        "union": [first | second],
+        "intersection": [first & second],
+        "net 1": [first],
+        "net 2": [second],
+        "cross": [second, first],
+    }[rule]
+
+
+class ThresholdExplorer(InteractiveFigure):
+    """What a threshold on two networks' confidence makes of their pseudo-labels (DME-FD Eqs. 2 to 5).
+
+    Parameters
+    ----------
+    maps_1, maps_2 : sequence of numpy.ndarray
+        Each net's foreground probability on each picture, ``(H, W)`` in [0, 1]; kept as uint8.
+    truths : sequence of numpy.ndarray
+        The hidden masks, ``(H, W)`` in {0, 1}.
+    images : sequence of numpy.ndarray
+        uint8 RGB, ``(H, W, 3)``.
+    ids : sequence of str
+        Names of the pictures.
+    tau : float
+        Threshold at first; 0.85 in DME-FD.
+
+    Raises
+    ------
+    InputError
+        The sequences differ in length or the arrays in size.
+    """
+
+    kind = "threshold"
+    key = COLOURS
+
+    def __init__(
+        self,
+        maps_1: Sequence[np.ndarray],
+        maps_2: Sequence[np.ndarray],
+        truths: Sequence[np.ndarray],
+        images: Sequence[np.ndarray],
+        ids: Sequence[str],
+        tau: float = 0.85,
+        title: str = "The pseudo-label that two networks make, and what it gets wrong, as the threshold moves.",
+    ) -> None:
+        if not len(maps_1) == len(maps_2) == len(truths) == len(images) == len(ids) > 0:
+            raise InputError(
+                "the explorer's maps, truths, images and ids differ in number", "give one of each a picture"
+            )
+        for at, group in enumerate(zip(maps_1, maps_2, truths, images, strict=True)):
+            if len({array.shape[:2] for array in group}) != 1:
+                raise InputError(f"picture {ids[at]}: map, truth and image differ in size", "resize them to one size")
+        self.quantised = [
+            tuple(np.round(np.clip(m, 0, 1) * 255).astype(np.uint8) for m in pair)
+            for pair in zip(maps_1, maps_2, strict=True)
+        ]
+        self.truths = [np.asarray(truth) > 0 for truth in truths]
+        self.images, self.ids, self.title = list(images), list(map(str, ids)), title
+        self.decimals = {}
+        self.controls = (
+            Control("tau", "threshold τ", tau, low=0, high=1, step=0.01, decimals=2),
+            Control("rule", "label made by", "union", choices=RULES),
+            Control("picture", "picture", self.ids[0], choices=tuple(self.ids)),
+        )
+
+    def labels(self, at: int, tau: float, rule: str) -> list[np.ndarray]:
+        """Pseudo-labels of picture `at`, boolean ``(H, W)``: a pixel counts as lesion when p > τ (τ in hundredths)."""
+        masks = [levels.astype(np.int32) * 100 > round(tau * 100) * 255 for levels in self.quantised[at]]
+        return _combine(*masks, rule)
+
+    def _scores(self, at: int, tau: float, rule: str) -> tuple[float, float | None]:
+        """Dice with the truth, and the share of the truth's pixels called background; means of both for ``cross``."""
+        truth = self.truths[at]
+        dice, missed = [], []
+        for label in self.labels(at, tau, rule):
+            both, sizes = int((label & truth).sum()), int(label.sum()) + int(truth.sum())
+            dice.append(2 * both / sizes if sizes else 1.0)
+            missed.append(1 - both / int(truth.sum()) if truth.any() else None)
+        return sum(dice) / len(dice), None if None in missed else sum(missed) / len(missed)
+
+    def numbers(self, tau: float, rule: str, picture: str) -> dict[str, float | None]:
+        """Dice and wrongly-background share of this picture, and their means over all pictures."""
+        every = [self._scores(at, tau, rule) for at in range(len(self.ids))]
+        dice, missed = every[self.ids.index(picture)]
+        known = [share for _, share in every if share is not None]
+        return {
+            "Dice of this label": dice,
+            "lesion called background": missed,
+            "mean Dice, all pictures": sum(score for score, _ in every) / len(every),
+            "mean lesion called background": sum(known) / len(known) if known else None,
+        }
+
+    def _outlined(self, at: int) -> np.ndarray:
+        """The picture with the truth's outline."""
+        truth = self.truths[at]
+        padded = np.pad(truth, 1, mode="edge")
+        inside = padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
+        picture = np.array(self.images[at], dtype=np.uint8)
+        picture[truth & ~inside] = 255
+        return picture
+
+    def panels(self, tau: float, rule: str, picture: str) -> dict[str, np.ndarray]:
+        """The picture with the truth outlined, and the label (two for ``cross``) coloured by right and wrong."""
+        at = self.ids.index(picture)
+        colours = np.array(list(COLOURS.values()), dtype=np.uint8)
+        drawn = {"picture, hidden truth outlined": self._outlined(at)}
+        labels = self.labels(at, tau, rule)
+        titles = ["pseudo-label"] if len(labels) == 1 else ["net 1 learns from net 2", "net 2 learns from net 1"]
+        for title, label in zip(titles, labels, strict=True):
+            truth = self.truths[at]
+            which = np.select([truth & label, ~truth & label, truth & ~label], [0, 1, 2], 3)
+            drawn[title] = colours[which]
+        return drawn
+
+    def stills(self) -> list[dict[str, Any]]:
+        """Five thresholds on the first picture, by the union."""
+        return [{**self.start(), "tau": tau} for tau in (0.1, 0.3, 0.5, 0.7, 0.9)]
+
+    def data(self) -> dict[str, Any]:
+        """Per picture one PNG of net 1, net 2 and truth (red, green, blue), and one of the outlined picture."""
+        stack = [
+            np.stack([*pair, truth * np.uint8(255)], axis=-1)
+            for pair, truth in zip(self.quantised, self.truths, strict=True)
+        ]
+        return {
+            "maps": [data_uri(maps) for maps in stack],
+            "pictures": [data_uri(self._outlined(at)) for at in range(len(self.ids))],
+            "ids": self.ids,
+            "colours": list(COLOURS.values()),
+        }
+
+
+class StepExplorer(InteractiveFigure):
+    """Step through what a one-image method sees: a picture and some numbers per iteration.
+
+    Parameters
+    ----------
+    frames : sequence of numpy.ndarray
+        One picture a step, uint8 RGB ``(H, W, 3)``, or integer cluster labels ``(H, W)``, coloured for the eye.
+    numbers : dict of str to sequence of float
+        One value a step, by the words beside it.
+    steps : sequence of int, optional
+        The iteration of each frame; 0, 1, 2, ... if not given.
+
+    Raises
+    ------
+    InputError
+        Frames, steps and numbers differ in length.
+    """
+
+    kind = "steps"
+
+    def __init__(
+        self,
+        frames: Sequence[np.ndarray],
+        numbers: dict[str, Sequence[float]],
+        steps: Sequence[int] | None = None,
+        title: str = "The clusters, iteration by iteration.",
+    ) -> None:
+        steps = list(range(len(frames))) if steps is None else [int(step) for step in steps]
+        if len({len(frames), len(steps), *map(len, numbers.values())}) != 1:
+            raise InputError("the explorer's frames, steps and numbers differ in length", "give one of each a step")
+        self.frames = [_coloured(frame) for frame in frames]
+        self.steps, self.title = steps, title
+        self.values = {words: [float(value) for value in column] for words, column in numbers.items()}
+        whole = [words for words, column in self.values.items() if all(value.is_integer() for value in column)]
+        self.decimals = dict.fromkeys(["iteration", *whole], 0)
+        self.controls = (Control("frame", "frame", 0, low=0, high=len(frames) - 1),)
+
+    def numbers(self, frame: float) -> dict[str, float | None]:
+        """The iteration, and each number at it."""
+        at = int(frame)
+        return {"iteration": self.steps[at], **{words: column[at] for words, column in self.values.items()}}
+
+    def panels(self, frame: float) -> dict[str, np.ndarray]:
+        """The frame."""
+        return {"clusters": self.frames[int(frame)]}
+
+    def stills(self) -> list[dict[str, Any]]:
+        """At most six frames, evenly spread, first and last among them."""
+        last = len(self.frames) - 1
+        return [{"frame": at} for at in sorted({round(last * i / 5) for i in range(6)})]
+
+    def data(self) -> dict[str, Any]:
+        """The frames as PNG and the numbers as they are."""
+        return {"frames": [data_uri(frame) for frame in self.frames], "steps": self.steps, "values": self.values}
+
+
+def _coloured(frame: np.ndarray) -> np.ndarray:
+    """RGB as it is; labels through matplotlib's ``tab20``, which tells twenty clusters apart."""
+    if frame.ndim == 3:
+        return np.asarray(frame, dtype=np.uint8)
+    from matplotlib import colormaps
+
+    return (np.array(colormaps["tab20"].colors)[np.asarray(frame) % 20] * 255).round().astype(np.uint8)

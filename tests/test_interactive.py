@@ -1,0 +1,198 @@
+"""The three tiers of a figure show the same: widgets, the page in a real browser, the small multiples."""
+
+import re
+
+import numpy as np
+import pytest
+from chromium import Browser
+
+from tutseg.errors import InputError
+from tutseg.report.interactive import RULES, StepExplorer, ThresholdExplorer, shown
+from tutseg.workflow.book import faulty_loads
+
+ARROW_LEFT, ARROW_RIGHT = "\ue012", "\ue014"
+
+
+def explorer(n: int = 3, size: int = 40) -> ThresholdExplorer:
+    rng = np.random.default_rng(3)
+    y, x = np.mgrid[:size, :size]
+    truths, images, maps = [], [], ([], [])
+    for i in range(n):
+        inside = 6 + 3 * i - np.hypot(x - 18 - i, y - 20)
+        truths.append((inside > 0).astype(np.uint8))
+        images.append(rng.integers(0, 256, (size, size, 3), dtype=np.uint8))
+        for net in maps:
+            net.append(1 / (1 + np.exp(-(inside + rng.normal(0, 3, inside.shape)) / 2)))
+    return ThresholdExplorer(*maps, truths, images, [f"drawn-{i}" for i in range(n)])
+
+
+def steps() -> StepExplorer:
+    rng = np.random.default_rng(4)
+    frames = [rng.integers(0, 5 - i, (12, 16)) for i in range(4)]
+    return StepExplorer(frames, {"clusters": [5, 4, 3, 2], "loss": [0.0625, 1 / 3, 0.1875, 2e-4]}, steps=[0, 5, 10, 50])
+
+
+def by_hand(figure: ThresholdExplorer, at: int, tau: float, rule: str) -> tuple[float, float]:
+    """Dice and missed share pixel by pixel, from the quantised maps."""
+    results = []
+    for target in range(2 if rule == "cross" else 1):
+        both = labelled = lesion = 0
+        for p, q, truth in zip(*(a.ravel().tolist() for a in (*figure.quantised[at], figure.truths[at])), strict=True):
+            a, b = p / 255 > tau + 1e-9, q / 255 > tau + 1e-9
+            label = {"union": a or b, "intersection": a and b, "net 1": a, "net 2": b, "cross": (b, a)[target]}[rule]
+            both, labelled, lesion = both + (label and truth), labelled + label, lesion + truth
+        results.append((2 * both / (labelled + lesion), 1 - both / lesion))
+    return tuple(np.mean(results, axis=0))
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("tau", [0.0, 0.2, 0.57, 0.85, 1.0])
+def test_numbers_are_those_of_the_pixels(rule, tau):
+    figure = explorer()
+    expected = [by_hand(figure, at, tau, rule) for at in range(3)]
+    assert [*figure.numbers(tau=tau, rule=rule, picture="drawn-1").values()] == pytest.approx(
+        [*expected[1], *np.mean(expected, axis=0)]
+    )
+
+
+def test_maps_are_kept_to_a_step_of_255():
+    figure = explorer()
+    red, green, blue = np.moveaxis(figure.panels(tau=0.5, rule="net 1", picture="drawn-0")["pseudo-label"], -1, 0)
+    labelled = ((red, green, blue) == np.array([0, 158, 115])[:, None, None]).all(0)
+    assert labelled.sum() == (figure.truths[0] & (figure.quantised[0][0] > 127)).sum()
+
+
+def test_an_empty_truth_has_no_missed_share():
+    blank = np.zeros((4, 4))
+    figure = ThresholdExplorer([blank], [blank], [blank], [np.zeros((4, 4, 3), np.uint8)], ["empty"])
+    numbers = figure.numbers(tau=0.5, rule="union", picture="empty")
+    assert list(numbers.values()) == [1.0, None, 1.0, None]
+
+
+def test_refuses_what_does_not_belong_together():
+    blank = np.zeros((4, 4))
+    with pytest.raises(InputError, match="differ in number"):
+        ThresholdExplorer([blank], [blank], [blank], [], ["a"])
+    with pytest.raises(InputError, match="picture a: map, truth and image differ in size"):
+        ThresholdExplorer([blank], [blank], [blank], [np.zeros((5, 4, 3), np.uint8)], ["a"])
+    with pytest.raises(InputError, match="differ in length"):
+        StepExplorer([blank.astype(int)], {"loss": [1, 2]})
+
+
+def test_numbers_are_rounded_as_a_browser_does():
+    assert [shown(0.0625), shown(0.1875), shown(1 / 3), shown(None), shown(8.0, 0)] == [
+        "0.063",
+        "0.188",
+        "0.333",
+        "–",
+        "8",
+    ]
+
+
+def printed(html: str) -> list[str]:
+    return re.findall(r"<output>([^<]*)</output>", html)
+
+
+@pytest.mark.parametrize("figure", [explorer(), steps()], ids=["threshold", "steps"])
+def test_widgets_and_small_multiples_show_the_numbers(figure):
+    from ipywidgets import FloatSlider
+
+    box = figure.live()
+    *inputs, picture, readout = box.children
+    stills = figure.stills()
+    on_paper = printed(figure._stills_html())
+    count = len(on_paper) // len(stills)
+    for i, state in enumerate(stills):
+        for control, each in zip(figure.controls, inputs, strict=True):
+            each.value = state[control.name]
+        expected = [figure._shown(words, value) for words, value in figure.numbers(**state).items()]
+        assert printed(readout.value) == expected == on_paper[count * i : count * (i + 1)]
+        assert bytes(picture.value).startswith(b"\x89PNG")
+    slider = next(each for each in inputs if isinstance(each, FloatSlider))
+    before = picture.value
+    slider.value = slider.min
+    assert picture.value != before
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    """The two figures in one page, in a browser."""
+    folder = tmp_path_factory.mktemp("page")
+    text = "<!doctype html><meta charset=utf-8>" + explorer().to_html() + steps().to_html()
+    (folder / "page.html").write_text(text)
+    assert faulty_loads(folder) == []
+    browser = Browser()
+    browser.open(f"file://{folder}/page.html")
+    browser.wait("document.querySelectorAll('[data-ready]').length === 2")
+    yield browser
+    browser.close()
+
+
+READ = """const figure = document.querySelectorAll('.tutseg-figure')[%d];
+return {controls: [...figure.querySelectorAll('.tutseg-control :is(input, select)')].map((each) => each.value),
+  numbers: [...figure.querySelectorAll('.tutseg-readout output')].map((each) => each.textContent),
+  panels: [...figure.querySelectorAll('canvas')].map((canvas) => [canvas.getAttribute('aria-label'),
+    [...canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data]])}"""
+
+
+def assert_equal_to_python(page: Browser, at: int, figure) -> dict:
+    """What the browser shows is what Python computes at the state that its controls are in."""
+    seen = page.js(READ % at)
+    state = {
+        control.name: value if control.choices else float(value)
+        for control, value in zip(figure.controls, seen["controls"], strict=True)
+    }
+    assert seen["numbers"] == [figure._shown(words, value) for words, value in figure.numbers(**state).items()]
+    panels = figure.panels(**state)
+    assert [title for title, _ in seen["panels"]] == list(panels)
+    for (_, pixels), expected in zip(seen["panels"], panels.values(), strict=True):
+        assert np.array_equal(np.reshape(pixels, (*expected.shape[:2], 4))[..., :3], expected)
+    return state
+
+
+def test_mouse_and_keyboard_move_the_page_as_python_says(page):
+    figure = explorer()
+    state = assert_equal_to_python(page, 0, figure)
+    assert state == figure.start()
+    seen = set()
+    for rule in RULES:
+        page.keys("select[name=rule]", rule)
+        for across in (0.1, 0.45, 0.8):
+            page.click("input[name=tau]", across)
+            state = assert_equal_to_python(page, 0, figure)
+            seen.add((state["rule"], state["tau"]))
+    assert len(seen) == 15
+    page.keys("input[name=tau]", ARROW_LEFT * 3)
+    moved = assert_equal_to_python(page, 0, figure)
+    assert moved["tau"] == pytest.approx(state["tau"] - 0.03)
+    page.keys("select[name=picture]", "drawn-2")
+    assert assert_equal_to_python(page, 0, figure)["picture"] == "drawn-2"
+
+
+def test_steps_move_by_keyboard(page):
+    figure = steps()
+    for frame in range(4):
+        assert assert_equal_to_python(page, 1, figure) == {"frame": frame}
+        page.keys("input[name=frame]", ARROW_RIGHT)
+
+
+def test_paper_shows_small_multiples_and_screen_the_controls(page):
+    shows = """return ['.tutseg-live', '.tutseg-stills'].map((part) =>
+      getComputedStyle(document.querySelector(part)).display !== 'none')"""
+    assert page.js(shows) == [True, False]
+    page.cdp("Emulation.setEmulatedMedia", media="print")
+    assert page.js(shows) == [False, True]
+    page.cdp("Emulation.setEmulatedMedia", media="")
+
+
+def test_without_javascript_the_small_multiples_stand():
+    html = explorer().to_html()
+    assert '<div class="tutseg-live" hidden></div><div class="tutseg-stills"><figure>' in html
+
+
+def test_every_control_has_a_name_and_fits_a_telephone(page):
+    page.cdp("Emulation.setDeviceMetricsOverride", width=400, height=800, deviceScaleFactor=1, mobile=False)
+    unnamed = "return [...document.querySelectorAll('input, select')].filter((each) => !each.labels.length).length"
+    assert page.js(unnamed) == 0
+    assert page.js("return document.documentElement.scrollWidth") <= 400
+    page.cdp("Emulation.clearDeviceMetricsOverride")
