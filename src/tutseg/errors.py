@@ -20,6 +20,10 @@ class InputError(Exception):
         super().__init__(f"{what}: {remedy}" if remedy else what)
 
 
+class Stopped(InputError):
+    """The user pressed Ctrl-C; what was done is saved."""
+
+
 def unknown(kind: str, name: str, known: Iterable[str]) -> InputError:
     """Error for an unknown name, with the nearest known ones.
 

@@ -1,5 +1,6 @@
 """Methods, one a file: how networks learn, and the registry that builds them by name."""
 
+import inspect
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -52,9 +53,26 @@ def build_method(name: str, **options: Any) -> "Method":
         if "unexpected keyword argument" in str(error):
             raise InputError(
                 f"method {name}: {str(error).split(') ')[-1].split('() ')[-1]}",
-                f"see `tutseg methods --json` for the options of {name}",
+                f"see `tutseg methods {name}` for its options",
             ) from error
         raise
+
+
+def method_table() -> list[dict]:
+    """Every method for ``tutseg methods``: name, kind, paper, summary."""
+    return [{name: getattr(card, name) for name in ("name", "kind", "paper", "summary")} for card in CARDS.values()]
+
+
+def describe(name: str) -> dict:
+    """One method: its card, what its class says of itself, and its own options with their defaults."""
+    cls = method_class(name)
+    own = {
+        key: parameter.default
+        for key, parameter in inspect.signature(cls).parameters.items()
+        if key != "pretrained" and parameter.default is not inspect.Parameter.empty
+    }
+    card = CARDS[name]
+    return {"name": name, "kind": card.kind, "paper": card.paper, "about": inspect.getdoc(cls), "options": own}
 
 
 register("supervised", "supervised:Supervised", "semi-supervised", "-", "labelled pictures only (SupOnly)")

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from tutseg.data.augment import strong, weak
 from tutseg.data.loader import Pictures, step_indices
-from tutseg.errors import InputError
+from tutseg.errors import InputError, Stopped
 from tutseg.files import atomic_write
 from tutseg.methods.base import Batch, Method, Progress
 from tutseg.training.checkpoint import load_state, save_state, save_weights
@@ -180,7 +180,7 @@ def fit(
                 save_weights(snapshot_path(folder, step + 1), method, {"trial": trial.id, "step": str(step + 1)})
             if interrupted():
                 keep(step + 1)
-                raise InputError(f"stopped after step {step + 1} of {trial.steps}", "the same command goes on there")
+                raise Stopped(f"stopped after step {step + 1} of {trial.steps}", "the same command goes on there")
             if time.perf_counter() - saved_at > SAVE_EVERY_S:
                 keep(step + 1)
                 saved_at = time.perf_counter()

@@ -43,6 +43,12 @@ def probability_map(method: Method, image: np.ndarray, size: int, view: str | No
     return interpolate(probability, image.shape[:2], mode="bilinear", align_corners=False)[0, 0].cpu().numpy()
 
 
+def _png(picture: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
 def predict_folder(
     method: Method,
     size: int,
@@ -64,19 +70,14 @@ def predict_folder(
         Where masks go; with `overlay` (image and mask to a picture) also ``<stem>_overlay.png``.
     """
 
-    def png(picture: Image.Image) -> bytes:
-        buffer = io.BytesIO()
-        picture.save(buffer, "PNG")
-        return buffer.getvalue()
-
     written = []
     paths = pictures_in(places)
     for done, path in enumerate(paths, 1):
         image = read_image(path)
         mask = probability_map(method, image, size, view) >= 0.5
-        atomic_write(out / f"{path.stem}.png", png(Image.fromarray(mask.astype(np.uint8) * 255)))
+        atomic_write(out / f"{path.stem}.png", _png(Image.fromarray(mask.astype(np.uint8) * 255)))
         if overlay:
-            atomic_write(out / f"{path.stem}_overlay.png", png(overlay(image, mask)))
+            atomic_write(out / f"{path.stem}_overlay.png", _png(overlay(image, mask)))
         written.append(out / f"{path.stem}.png")
         on_picture(done, len(paths))
     return written

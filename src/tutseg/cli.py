@@ -1,0 +1,488 @@
+"""The command line. Heavy imports stay inside commands, so that help and lists answer at once."""
+
+import contextlib
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.exceptions import TyperException
+
+from tutseg.errors import InputError
+
+app = typer.Typer(
+    name="tutseg",
+    help="Five papers on segmenting lesions with little labelled data, running. `tutseg COMMAND --help` has examples.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+data_app = typer.Typer(no_args_is_help=True, help="Data sets: which are here, whether they are sound, what they show.")
+app.add_typer(data_app, name="data")
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
+Root = Annotated[Path | None, typer.Option(help="Folder of the data set, or of all; else $TUTSEG_DATA.")]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+Profile = Annotated[str, typer.Option(help="lab (2 CPU cores), gpu (one GPU) or paper (the paper's protocol).")]
+Pairs = Annotated[list[str] | None, typer.Option("-o", "--option", metavar="NAME=VALUE", help="Method option.")]
+
+
+def _example(*lines: str) -> str:
+    return "\n\n".join(["**Example**", *(f"`{line}`" for line in lines)])
+
+
+def _show(rows: list[dict[str, Any]], as_json: bool, title: str, columns: dict[str, str] | None = None) -> None:
+    """A list of objects as JSON, or as a table of `columns` (key -> heading)."""
+    if as_json:
+        print(json.dumps(rows, indent=1, default=str))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    columns = columns or {key: key for key in rows[0]} if rows else {}
+    table = Table(title=title, title_justify="left", header_style="bold")
+    for heading in columns.values():
+        table.add_column(heading, overflow="fold")
+    for row in rows:
+        table.add_row(*("" if row[key] is None else _text(row[key]) for key in columns))
+    Console().print(table)
+
+
+def _text(value: Any) -> str:
+    return f"{value:.2f}" if isinstance(value, float) else str(value)
+
+
+def _values(pairs: list[str] | None) -> dict[str, Any]:
+    """``["tau=0.9", "combine=self"]`` as a dictionary; values are read as YAML."""
+    import yaml
+
+    found = {}
+    for pair in pairs or []:
+        name, sign, value = pair.partition("=")
+        if not sign:
+            raise InputError(f"option '{pair}' has no value", "write it as name=value")
+        found[name] = yaml.safe_load(value)
+    return found
+
+
+@contextlib.contextmanager
+def _bar(unit: str) -> Iterator[Callable[[str, int, int], None]]:
+    """A progress bar on stderr with rate and time left; silent where stderr is no terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    speed = TextColumn("{task.fields[rate]}")
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), speed, TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        tasks: dict[str, Any] = {}
+
+        def report(stage: str, done: int, total: int, each: int = 1) -> None:
+            if stage not in tasks:
+                tasks[stage] = progress.add_task(stage, total=total, rate="")
+            task = progress.tasks[tasks[stage]]
+            rate = f"{task.speed * each:.0f} {unit}/s" if task.speed else ""
+            progress.update(tasks[stage], completed=done, total=total, rate=rate)
+
+        yield report
+
+
+@app.command(
+    epilog=_example("tutseg book", "tutseg book --only 01_dme_fd --fresh"),
+    help="Execute the chapters that are stale, render the book, say where it is.",
+)
+def book(
+    profile: Profile = "lab",
+    only: Annotated[list[str] | None, typer.Option(help="Only this chapter; repeatable.")] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Execute fresh chapters too.")] = False,
+) -> None:
+    from tutseg.workflow.book import build
+
+    build(profile, only or (), fresh)
+
+
+@app.command(
+    epilog=_example("tutseg run 01_dme_fd --profile gpu", "tutseg run 01_dme_fd -p SEEDS '[0, 1]'"),
+    help="Execute chapters with papermill, without rendering.",
+)
+def run(
+    chapters: Annotated[list[str], typer.Argument(help="Names such as 01_dme_fd.")],
+    profile: Profile = "lab",
+    parameters: Annotated[
+        list[str] | None, typer.Option("-p", metavar="NAME VALUE", help="A notebook parameter; repeatable.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the executed notebooks.")] = None,
+) -> None:
+    from tutseg.workflow.notebooks import run as execute
+
+    for path in execute(chapters, profile, _values(parameters), out):
+        print(path)
+
+
+@app.command(
+    epilog=_example(
+        "tutseg train dme-fd --data synth --labelled 0.05 --net unet-s --size 64 --steps 200",
+        "tutseg train dme-fd --data isic2018 --root data --labelled 0.02 -o tau=0.9 -o combine=cross",
+    ),
+    help="Train a method on one split, score it on the test fold, and write a run folder. Interrupted: goes on.",
+)
+def train(
+    method: Annotated[str, typer.Argument(help="A name that `tutseg methods` lists.")],
+    data: Annotated[str, typer.Option(help="A name that `tutseg data list` prints.")] = "synth",
+    root: Root = None,
+    labelled: Annotated[float, typer.Option(help="Share of the training part with masks, in (0, 1].")] = 0.02,
+    net: Annotated[str, typer.Option(help="A name that `tutseg nets` lists.")] = "mobilenet-unet",
+    fold: Annotated[int, typer.Option(help="Test fold, 0 to 4.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of labelled draw, initialisation and batches.")] = 0,
+    size: Annotated[int, typer.Option(help="Input height and width in pixels.")] = 96,
+    steps: Annotated[int, typer.Option(help="Optimiser steps.")] = 300,
+    batch: Annotated[int, typer.Option(help="Pictures a step from each stream.")] = 16,
+    protocol: Annotated[str, typer.Option(help="honest (by group, with validation) or paper (DME-FD's).")] = "honest",
+    lr: Annotated[float, typer.Option(help="Learning rate of AdamW.")] = 1e-3,
+    weight_decay: Annotated[float, typer.Option(help="Weight decay of AdamW.")] = 0.01,
+    schedule: Annotated[str, typer.Option(help="cosine, or step (DME-FD's).")] = "cosine",
+    augment: Annotated[str, typer.Option(help="Labelled pictures: weak (flips) or strong (and colour).")] = "weak",
+    evaluations: Annotated[int, typer.Option(help="Points at which weights are kept to choose among.")] = 1,
+    precision: Annotated[str, typer.Option(help="32-true or bf16-mixed.")] = "32-true",
+    pretrained: Annotated[bool, typer.Option("--pretrained", help="ImageNet weights for the encoder.")] = False,
+    start: Annotated[str, typer.Option(help="Run folder whose network to start from.")] = "",
+    test_data: Annotated[str, typer.Option(help="Test on this data set instead of the test fold.")] = "",
+    paper: Annotated[str, typer.Option(help="The paper whose table the trial belongs to.")] = "dme-fd",
+    option: Pairs = None,
+    data_option: Annotated[list[str] | None, typer.Option("-d", metavar="NAME=VALUE", help="Data option.")] = None,
+    test_option: Annotated[list[str] | None, typer.Option("-t", metavar="NAME=VALUE", help="Of --test-data.")] = None,
+    device: Device = "auto",
+    out: Annotated[Path | None, typer.Option(help="Run folder; else runs/<trial id>.")] = None,
+    as_json: Json = False,
+) -> None:
+    from tutseg.methods import method_class
+    from tutseg.training.run import run_trial
+    from tutseg.training.trial import make_trial
+
+    trial = make_trial(
+        method=method,
+        data=data,
+        labelled=labelled,
+        net=net,
+        fold=fold,
+        seed=seed,
+        size=size,
+        steps=steps,
+        batch=batch,
+        protocol=protocol,
+        lr=lr,
+        weight_decay=weight_decay,
+        schedule=schedule,
+        augment=augment,
+        evaluations=evaluations,
+        precision=precision,
+        pretrained=pretrained,
+        start=start,
+        test_data=test_data,
+        paper=paper,
+        options=_values(option),
+        data_options=_values(data_option),
+        test_options=_values(test_option),
+    )
+    method_class(method)
+    folder = out or trial.folder
+    with _bar("images") as report:
+        streams = {"train": batch * 2, "read": 1, "score": 1}
+        result = run_trial(
+            trial, str(root) if root else None, device, folder, lambda *state: report(*state, streams[state[0]])
+        )
+    if as_json:
+        print(json.dumps(result, indent=1))
+        return
+    view, scores = next(iter(result["scores"].items()))
+    dice, n = scores["dice"]["per_image"], result["n"]
+    print(
+        f"{method} on {data}: Dice {dice['mean']:.4f} (sd {dice['std']:.4f} over n = {dice['n']} test images, {view})"
+    )
+    print(f"{n['labelled']} labelled, {n['unlabelled']} unlabelled, {result['seconds']['train']:.0f} s of training")
+    print(folder)
+
+
+@app.command(
+    epilog=_example("tutseg predict runs/1a2b3c4d5e6f7a8b pictures/ --out masks --overlay"),
+    help="Write a mask (PNG, 0 or 255, the picture's own size) for each picture.",
+)
+def predict(
+    run: Annotated[Path, typer.Argument(help="A finished run folder.")],
+    pictures: Annotated[list[Path], typer.Argument(help="Pictures, or folders of pictures.")],
+    out: Annotated[Path, typer.Option(help="Folder for the masks.")],
+    overlay: Annotated[bool, typer.Option("--overlay", help="Also write the picture with the mask's contour.")] = False,
+    view: Annotated[str | None, typer.Option(help="Which network, such as branch2 or mean.")] = None,
+    device: Device = "auto",
+) -> None:
+    from tutseg.report.pictures import with_contour
+    from tutseg.training.fit import make_fabric
+    from tutseg.training.predict import predict_folder
+    from tutseg.training.run import load_run
+
+    method, trial = load_run(run)
+    if view is not None and view not in method.views:
+        raise InputError(f"method {trial.method} has no view '{view}'", f"choose one of {', '.join(method.views)}")
+    method = make_fabric(device, trial.precision).to_device(method)
+    with _bar("pictures") as report:
+        written = predict_folder(
+            method,
+            trial.size,
+            pictures,
+            out,
+            with_contour if overlay else None,
+            view,
+            lambda done, total: report("predict", done, total),
+        )
+    print(f"{len(written)} masks in {out}")
+
+
+@app.command(
+    epilog=_example("tutseg score masks/ truth/", "tutseg score masks/ truth/ --json"),
+    help="Every score of predicted against true masks, under every averaging; files are paired by stem.",
+)
+def score(
+    predicted: Annotated[Path, typer.Argument(help="Folder of predicted masks.")],
+    truth: Annotated[Path, typer.Argument(help="Folder of true masks.")],
+    batch: Annotated[int, typer.Option(min=1, help="Pictures in a pooled batch.")] = 5,
+    as_json: Json = False,
+) -> None:
+    from tutseg.data.folders import list_images, pair_by_stem, read_mask
+    from tutseg.metrics import score as scores_of
+
+    pairs = pair_by_stem(list_images(predicted), list_images(truth))
+    predictions = (read_mask(path) for _, path, _ in pairs)
+    truths = (read_mask(path) for _, _, path in pairs)
+    table = scores_of(predictions, truths, [stem for stem, _, _ in pairs], batch)
+    if as_json:
+        print(json.dumps(table, indent=1))
+        return
+    rows = [
+        {"score": name} | {way: f"{cell['mean']:.4f} ± {cell['std']:.4f}" for way, cell in ways.items()}
+        for name, ways in table.items()
+    ]
+    columns = {
+        "score": "score",
+        "per_image": f"per image (n = {len(pairs)})",
+        "batch": f"batches of {batch} pooled",
+        "pooled": "all pixels pooled",
+    }
+    _show([{**dict.fromkeys(columns, "-"), **row} for row in rows], False, "mean ± standard deviation", columns)
+
+
+@data_app.command(
+    "list", epilog=_example("tutseg data list --json"), help="Which data sets are here, and where to get the others."
+)
+def data_list(root: Root = None, as_json: Json = False) -> None:
+    from tutseg.data.cards import list_data
+
+    rows = list_data(root)
+    _show(
+        rows,
+        as_json,
+        "data sets",
+        {
+            "name": "name",
+            "state": "state",
+            "n": "images here",
+            "official": "official",
+            "licence": "licence",
+            "get": "where to get it",
+        },
+    )
+
+
+@data_app.command(
+    "verify",
+    epilog=_example("tutseg data verify isic2018"),
+    help="Read every picture of a data set and report what is wrong.",
+)
+def data_verify(name: str, root: Root = None, as_json: Json = False) -> None:
+    from dataclasses import asdict
+
+    from tutseg.data.verify import verify
+
+    with _bar("pictures") as report:
+        findings = verify(name, root, lambda done, total: report("read", done, total))
+    rows = [{"name": name, **asdict(finding)} for finding in findings]
+    _show(rows, as_json, name, {"severity": "severity", "check": "check", "message": "finding"})
+    if any(finding.severity == "error" for finding in findings):
+        raise typer.Exit(1)
+
+
+@data_app.command(
+    "show",
+    epilog=_example("tutseg data show ph2 --out ph2.png"),
+    help="A mosaic of a data set with its masks as contours.",
+)
+def data_show(
+    name: str,
+    out: Annotated[Path, typer.Option(help="PNG to write.")],
+    root: Root = None,
+    n: Annotated[int, typer.Option(min=1, help="Pictures.")] = 24,
+) -> None:
+    from tutseg.data import open_source
+    from tutseg.report.pictures import mosaic, save_png
+
+    save_png(mosaic(open_source(name, root), n), out)
+    print(out)
+
+
+@data_app.command(
+    "synth",
+    epilog=_example("tutseg data synth --n 16 --out drawn"),
+    help="Draw lesions: images/ and masks/ as any folder data set.",
+)
+def data_synth(
+    out: Annotated[Path, typer.Option(help="Folder to write.")],
+    n: Annotated[int, typer.Option(min=1, help="Pictures.")] = 16,
+    size: Annotated[int, typer.Option(help="Height and width in pixels.")] = 128,
+    seed: Annotated[int, typer.Option(help="Another seed gives other pictures.")] = 0,
+    option: Annotated[list[str] | None, typer.Option("-d", metavar="NAME=VALUE", help="Such as clinic=a.")] = None,
+    style: Annotated[str, typer.Option(help="synth or synth-wild.")] = "synth",
+) -> None:
+    from PIL import Image
+
+    from tutseg.data import open_source
+    from tutseg.report.pictures import save_png
+
+    source = open_source(style, n=n, size=size, seed=seed, **_values(option))
+    with _bar("pictures") as report:
+        for done, sample in enumerate(source, 1):
+            save_png(Image.fromarray(sample.image), out / "images" / f"{sample.id}.png")
+            save_png(Image.fromarray(sample.mask * 255), out / "masks" / f"{sample.id}.png")
+            report("draw", done, n)
+    print(f"{n} pictures in {out}")
+
+
+@app.command(
+    epilog=_example("tutseg nets --json"),
+    help="The networks: parameters at the published size beside the published count.",
+)
+def nets(as_json: Json = False) -> None:
+    from tutseg.nets import net_table
+
+    columns = {
+        "name": "name",
+        "millions": "M parameters",
+        "published": "published",
+        "size": "at px",
+        "stride": "stride",
+        "paper": "paper",
+        "source": "source",
+    }
+    _show(net_table(), as_json, "networks", columns)
+
+
+@app.command(
+    epilog=_example("tutseg methods", "tutseg methods dme-fd"),
+    help="The methods: how networks learn, and from which paper.",
+)
+def methods(
+    name: Annotated[str | None, typer.Argument(help="One method: what it does, and its options.")] = None,
+    as_json: Json = False,
+) -> None:
+    from tutseg.methods import describe, method_table
+
+    if name is None:
+        columns = {"name": "name", "kind": "kind", "paper": "paper", "summary": "in one line"}
+        _show(method_table(), as_json, "methods", columns)
+    elif as_json:
+        _show([describe(name)], True, name)
+    else:
+        about = describe(name)
+        print(about["about"], "", *(f"-o {key}={value}" for key, value in about["options"].items()), sep="\n")
+
+
+@app.command(epilog=_example("tutseg doctor"), help="What is installed, which device there is, which data is here.")
+def doctor(as_json: Json = False) -> None:
+    from tutseg.workflow.doctor import examine
+
+    rows = examine()
+    _show(rows, as_json, "doctor", {"state": "", "name": "what", "found": "found", "remedy": "remedy"})
+    if any(row["state"] == "fault" for row in rows):
+        raise typer.Exit(1)
+
+
+@app.command(
+    epilog=_example("tutseg grid results/specs/isic2018-96.yaml --status", "tutseg grid SPEC.yaml --shard 0/4"),
+    help="Run the trials of a spec that are not done yet; a killed grid goes on where it stopped.",
+)
+def grid(
+    spec: Annotated[Path, typer.Argument(help="YAML that lists trials.")],
+    root: Root = None,
+    device: Device = "auto",
+    status: Annotated[
+        bool, typer.Option("--status", help="Only say what is done and how long the rest takes.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list the trials that would run.")] = False,
+    shard: Annotated[str, typer.Option(help="k/n: every n-th trial from the k-th, for n processes.")] = "0/1",
+    collect: Annotated[Path | None, typer.Option(help="Write finished trials as CSV into this folder.")] = None,
+    as_json: Json = False,
+) -> None:
+    from tutseg.workflow.grid import collect_results, forecast, read_spec, run_serial, states
+
+    trials = read_spec(spec)
+    if status or dry_run:
+        if dry_run:
+            rows = [{"name": t.id, "state": s, "command": t.command} for t, s, _ in states(trials) if s != "done"]
+            _show(rows, as_json, trials.name)
+        else:
+            _show([forecast(trials)], as_json, trials.name)
+        return
+    if collect:
+        print(collect_results(trials, collect))
+        return
+    k, _, n = shard.partition("/")
+    if not (k.isdigit() and n.isdigit() and int(k) < int(n)):
+        raise InputError(f"--shard {shard} is no share", "write k/n with 0 <= k < n, such as 0/4")
+    with _bar("steps") as report:
+
+        def on_state(trial: Any, stage: str, done: int, total: int) -> None:
+            report(f"{trial.method} {trial.labelled:g} seed {trial.seed}: {stage}", done, total)
+
+        failed = run_serial(trials, str(root) if root else None, device, (int(k), int(n)), report=on_state)
+    _show([forecast(trials)], as_json, trials.name)
+    for trial in failed:
+        print(f"failed: {trial.id} {trial.command}", file=sys.stderr)
+    raise typer.Exit(1 if failed else 0)
+
+
+def _joined(words: list[str]) -> list[str]:
+    """papermill's ``-p NAME VALUE`` as ``-p NAME=VALUE``, the only form typer can read."""
+    joined: list[str] = []
+    for word in words:
+        if len(joined) > 1 and joined[-2] == "-p" and "=" not in joined[-1]:
+            joined[-1] += f"={word}"
+        else:
+            joined.append(word)
+    return joined
+
+
+def main() -> None:
+    """Run the command line; every foreseen error is one line on stderr and exit code 2 (1: a check failed)."""
+    from warnings import simplefilter
+
+    simplefilter("ignore", FutureWarning)
+    try:
+        code = app(_joined(sys.argv[1:]), standalone_mode=False)
+    except InputError as error:
+        print(f"tutseg: {error}", file=sys.stderr)
+        code = 2
+    except TyperException as error:
+        error.show()
+        code = error.exit_code
+    except (typer.Abort, KeyboardInterrupt):
+        print("tutseg: interrupted: the same command goes on where it can", file=sys.stderr)
+        code = 2
+    except Exception as error:
+        from tutseg.workflow.notebooks import BookFailed
+
+        if not isinstance(error, BookFailed):
+            raise
+        print(f"tutseg: {error}", file=sys.stderr)
+        code = 1
+    sys.exit(code)
