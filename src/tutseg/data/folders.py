@@ -36,6 +36,10 @@ class GreyMaskWarning(UserWarning):
     """A mask has values besides its background and foreground, and was thresholded at 127."""
 
 
+class SizeMismatchError(InputError):
+    """A mask has another size than its picture."""
+
+
 # ---- single files ----------------------------------------------------------------------------------------------------
 
 
@@ -137,13 +141,13 @@ def read_mask(path: Path, size: tuple[int, int] | None = None, notice: bool = Tr
     Raises
     ------
     InputError
-        As `read_array`, or the size is another.
+        As `read_array`; `SizeMismatchError` if the size is another.
     """
     array = read_array(path)
     if array.ndim == 3:
         array = array[..., :3].max(axis=2)
     if size is not None and array.shape != tuple(size):
-        raise InputError(
+        raise SizeMismatchError(
             f"mask {path} is {array.shape[1]}x{array.shape[0]}, its picture {size[1]}x{size[0]}",
             "give both the same width and height",
         )
@@ -198,6 +202,8 @@ class Item:
     ----------
     index : int or None
         Slice of a volume, or row of an array, where the file holds many pictures.
+    part : str or None
+        The official part (train, test) it is published in, where there are several.
     """
 
     id: str
@@ -206,6 +212,7 @@ class Item:
     group: str | None = None
     label: str | None = None
     index: int | None = None
+    part: str | None = None
 
 
 Read = Callable[[Item], tuple[np.ndarray, np.ndarray | None]]
@@ -252,7 +259,8 @@ class PictureSource:
         self.ids = [item.id for item in self.items]
         self.labels = [item.label for item in self.items]
         self._read = read or self._read_pair
-        self._window, self._by_hash, self._warned = window, by_hash, False
+        self._window, self._by_hash = window, by_hash
+        self.warned = False  # whether the user was told of grey masks
 
     @cached_property
     def groups(self) -> list[str]:
@@ -267,12 +275,15 @@ class PictureSource:
         return len(self.items)
 
     def __getitem__(self, index: int) -> Sample:
-        item = self.items[index]
-        image, mask = self._read(item)
-        return Sample(image, mask, item.id, self.groups[index], item.label)
+        image, mask = self.read(index)
+        return Sample(image, mask, self.ids[index], self.groups[index], self.labels[index])
 
     def __iter__(self) -> Iterator[Sample]:
         return (self[index] for index in range(len(self)))
+
+    def read(self, index: int) -> tuple[np.ndarray, np.ndarray | None]:
+        """Image and mask alone; groups, which may take a while to find, are not asked for."""
+        return self._read(self.items[index])
 
     def image(self, index: int) -> np.ndarray:
         """The picture alone, uint8 ``(H, W, 3)``; the mask is not read."""
@@ -286,8 +297,8 @@ class PictureSource:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", GreyMaskWarning)
             mask = read_mask(item.mask, image.shape[:2])
-        if caught and not self._warned:
-            self._warned = True
+        if caught and not self.warned:
+            self.warned = True
             warnings.warn(
                 f"data {self.name}: {caught[0].message}; others of this data set are treated alike without notice",
                 GreyMaskWarning,
@@ -296,10 +307,10 @@ class PictureSource:
         return image, mask
 
 
-def _pairs(images: Path, masks: Path, **fields: Callable[[str], str | None]) -> list[Item]:
+def _pairs(images: Path, masks: Path, part: str | None = None, **fields: Callable[[str], str | None]) -> list[Item]:
     """Items of two folders; `fields` compute ``group`` and ``label`` from the id."""
     return [
-        Item(stem, image, mask, **{name: value(stem) for name, value in fields.items()})
+        Item(stem, image, mask, part=part, **{name: value(stem) for name, value in fields.items()})
         for stem, image, mask in pair_by_stem(list_images(images), list_images(masks))
     ]
 
@@ -385,22 +396,22 @@ def isic2018(root: Path, part: str = "train", task: int = 1) -> PictureSource:
     task : int
         1 or 3.
     """
-    parts = [{"train": "Training", "validation": "Validation", "test": "Test"}[p] for p in _parts(part, ISIC_PARTS)]
+    parts = {p: {"train": "Training", "validation": "Validation", "test": "Test"}[p] for p in _parts(part, ISIC_PARTS)}
     if int(_choose("ISIC 2018 task", str(task), ["1", "3"])) == 3:
-        return PictureSource("isic2018", root, [item for p in parts for item in _isic2018_task3(root, p)])
+        return PictureSource("isic2018", root, [i for p in parts for i in _isic2018_task3(root, p, parts[p])])
     labels = _isic2017_labels(root)
     items = [
         item
-        for p in parts
+        for p, word in parts.items()
         for item in _pairs(
-            root / f"ISIC2018_Task1-2_{p}_Input", root / f"ISIC2018_Task1_{p}_GroundTruth", label=labels.get
+            root / f"ISIC2018_Task1-2_{word}_Input", root / f"ISIC2018_Task1_{word}_GroundTruth", p, label=labels.get
         )
     ]
     return PictureSource("isic2018", root, items, by_hash=True)
 
 
-def _isic2018_task3(root: Path, part: str) -> list[Item]:
-    stem = f"ISIC2018_Task3_{part}"
+def _isic2018_task3(root: Path, part: str, word: str) -> list[Item]:
+    stem = f"ISIC2018_Task3_{word}"
     table = root / f"{stem}_GroundTruth" / f"{stem}_GroundTruth.csv"
     if not table.is_file():
         raise InputError(f"{table} does not exist", "unpack the Task 3 ground truth beside the pictures")
@@ -411,7 +422,7 @@ def _isic2018_task3(root: Path, part: str) -> list[Item]:
     groupings = next(iter(sorted(root.glob(f"**/{stem}_LesionGroupings.csv"))), None)
     lesions = {row["image"]: row["lesion_id"] for row in _read_table(groupings)} if groupings else {}
     return [
-        Item(path.stem, path, None, lesions.get(path.stem), labels.get(path.stem))
+        Item(path.stem, path, None, lesions.get(path.stem), labels.get(path.stem), part=part)
         for path in list_images(root / f"{stem}_Input")
     ]
 
@@ -422,7 +433,7 @@ def isic2017(root: Path, part: str = "train") -> PictureSource:
     items = []
     for p in _parts(part, ISIC_PARTS):
         stem = {"train": "ISIC-2017_Training", "validation": "ISIC-2017_Validation", "test": "ISIC-2017_Test_v2"}[p]
-        items += _pairs(root / f"{stem}_Data", root / f"{stem}_Part1_GroundTruth", label=labels.get)
+        items += _pairs(root / f"{stem}_Data", root / f"{stem}_Part1_GroundTruth", p, label=labels.get)
     return PictureSource("isic2017", root, items, by_hash=True)
 
 
@@ -436,7 +447,7 @@ def isic2016(root: Path, part: str = "train") -> PictureSource:
     items = []
     for p in _parts(part, ("train", "test")):
         stem = f"ISBI2016_ISIC_Part1_{'Training' if p == 'train' else 'Test'}"
-        items += _pairs(root / f"{stem}_Data", root / f"{stem}_GroundTruth", label=labels.get)
+        items += _pairs(root / f"{stem}_Data", root / f"{stem}_GroundTruth", p, label=labels.get)
     return PictureSource("isic2016", root, items, by_hash=True)
 
 
@@ -558,22 +569,22 @@ def mosmeddata(root: Path, part: str = "all") -> PictureSource:
     items = []
     for p in _parts(part, ISIC_PARTS):
         place = root / {"train": "Train_Folder", "validation": "Val_Folder", "test": "Test_Folder"}[p]
-        items += _pairs(place / "img", place / "labelcol", group=_case)
+        items += _pairs(place / "img", place / "labelcol", p, group=_case)
     return PictureSource("mosmeddata", root, items)
 
 
 def covid_semiseg(root: Path, part: str = "all") -> PictureSource:
     """COVID-SemiSeg: ``train`` (50), ``test`` (48), ``unlabelled`` (1600, no masks), or ``all`` (both with masks).
 
-    Patients of the 98 labelled slices are not published, so each is its own group; the unlabelled go by scan.
+    Patients of the 98 labelled slices are not published, so groups are near-duplicates; the unlabelled go by scan.
     """
     if _choose("part", part, ["train", "test", "unlabelled", "all"]) == "unlabelled":
         items = [Item(path.stem, path, None, _case(path.stem)) for path in list_images(root / "unlabelled" / "images")]
         return PictureSource("covid-semiseg", root, items)
     items = []
     for p in ("train", "test") if part == "all" else (part,):
-        items += _pairs(root / p / "images", root / p / "masks")
-    return PictureSource("covid-semiseg", root, items)
+        items += _pairs(root / p / "images", root / p / "masks", p)
+    return PictureSource("covid-semiseg", root, items, by_hash=True)
 
 
 def synapse(root: Path, part: str = "train", organ: int = 0) -> PictureSource:
@@ -590,7 +601,9 @@ def synapse(root: Path, part: str = "train", organ: int = 0) -> PictureSource:
     items = []
     parts = _parts(part, ("train", "test"))
     if "train" in parts:
-        items += [Item(p.stem, p, None, _case(p.stem)) for p in sorted((root / "train_npz").glob("*.npz"))]
+        items += [
+            Item(p.stem, p, None, _case(p.stem), part="train") for p in sorted((root / "train_npz").glob("*.npz"))
+        ]
     if "test" in parts:
         import h5py
 
@@ -598,7 +611,7 @@ def synapse(root: Path, part: str = "train", organ: int = 0) -> PictureSource:
             case = path.name.removesuffix(".npy.h5")
             with h5py.File(path) as file:
                 slices = file["image"].shape[0]
-            items += [Item(f"{case}_slice{z:03d}", path, None, case, index=z) for z in range(slices)]
+            items += [Item(f"{case}_slice{z:03d}", path, None, case, index=z, part="test") for z in range(slices)]
 
     def read(item: Item) -> tuple[np.ndarray, np.ndarray]:
         if item.index is None:
@@ -665,7 +678,7 @@ def kaggle_lung(root: Path, plane: str = "2d") -> PictureSource:
         axis = _slice_axis(item.image)
         image, mask = (np.take(_voxels(path), item.index, axis) for path in (item.image, item.mask))
         if image.shape != mask.shape:
-            raise InputError(f"mask {item.mask} has another size than {item.image}", "fetch both again")
+            raise SizeMismatchError(f"mask {item.mask} has another size than {item.image}", "fetch both again")
         return _as_rgb(to_uint8(image, LUNG_WINDOW)), (mask > 0).astype(np.uint8)
 
     return PictureSource("kaggle-lung", root, items, read)
@@ -699,7 +712,7 @@ def chest_xray(root: Path, part: str = "all") -> PictureSource:
         return found.group() if found else stem
 
     items = [
-        Item(f"{p}-{path.stem}", path, None, patient(path.stem), label.lower())
+        Item(f"{p}-{path.stem}", path, None, patient(path.stem), label.lower(), part=p)
         for p in _parts(part, ("train", "val", "test"))
         for label in ("NORMAL", "PNEUMONIA")
         for path in list_images(root / p / label)
@@ -714,15 +727,15 @@ def _medmnist(name: str, root: Path, part: str, size: int, labels: Sequence[str]
     with _whole(path, np.load) as file:
         arrays = {key: file[key] for key in file.files}
     items = [
-        Item(f"{p}-{row:05d}", path, None, label=labels[int(label)], index=row)
+        Item(f"{p}-{row:05d}", path, None, label=labels[int(label)], index=row, part=p)
         for p in _parts(part, ("train", "val", "test"))
         for row, label in enumerate(arrays[f"{p}_labels"].ravel())
     ]
 
     def read(item: Item) -> tuple[np.ndarray, None]:
-        return _as_rgb(arrays[f"{item.id.split('-')[0]}_images"][item.index]), None
+        return _as_rgb(arrays[f"{item.part}_images"][item.index]), None
 
-    return PictureSource(name, root, items, read)
+    return PictureSource(name, root, items, read, by_hash=True)
 
 
 def breastmnist(root: Path, part: str = "all", size: int = 28) -> PictureSource:
