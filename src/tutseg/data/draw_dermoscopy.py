@@ -50,44 +50,47 @@ CLASSES = ("nevus", "melanoma", "keratosis")
 class Look:
     """The distributions a style or a clinic draws from; pairs are ranges or (mean, deviation) in Lab units."""
 
-    skin_L: tuple[float, float] = (71, 10)
-    skin_a: tuple[float, float] = (10, 7)
-    skin_b: tuple[float, float] = (11, 8)
-    darker: tuple[float, float] = (20, 0.65)  # median and log-deviation of the drop in L
-    redder: tuple[float, float] = (8, 7)
-    yellower: tuple[float, float] = (10, 8)
-    hue_noise: float = 0.0  # how far each tone's colour may leave the brown family
-    fringe: tuple[float, float] = (0.02, 0.16)
-    relief: tuple[float, float] = (0.008, 0.04)
-    balance: float = 0.05  # log-gain per channel
+    skin_L: tuple[float, float] = (71, 9)
+    skin_a: tuple[float, float] = (10, 6)
+    skin_b: tuple[float, float] = (12, 7)
+    darker: tuple[float, float] = (24, 0.6)  # median and log-deviation of the drop in L
+    redder: tuple[float, float] = (11, 6)
+    yellower: tuple[float, float] = (15, 7)
+    hue_noise: float = 4.0  # how far each tone's colour leaves the line from skin to lesion
+    fringe: tuple[float, float] = (0.12, 0.9)  # width over the lesion's radius
+    rim: tuple[float, float] = (0.18, 0.42)  # where in the fringe an annotator sees the border: 0 outer, 1 inner end
+    loose: float = 0.1  # share of borders drawn around the fringe
+    relief: tuple[float, float] = (0.006, 0.03)
+    balance: float = 0.03  # log-gain per channel
     blur: tuple[float, float] = (0.0, 0.008)
     grain: tuple[float, float] = (0.0, 0.02)
-    hair: float = 0.35
+    hair: float = 0.3
     ruler: float = 0.35
     bubbles: float = 0.15
-    corner: float = 0.3
-    chart: float = 0.05
-    ink: float = 0.1
+    corner: float = 0.25
+    chart: float = 0.1
+    ink: float = 0.15
     glare: float = 0.2
 
 
 LOOKS = {
     "synth": Look(),
     "synth-wild": Look(
-        skin_L=(69, 14),
-        skin_a=(10, 10),
-        skin_b=(12, 11),
-        darker=(18, 0.75),
-        redder=(8, 9),
-        yellower=(9, 11),
+        skin_L=(69, 13),
+        skin_a=(11, 9),
+        skin_b=(13, 10),
+        darker=(22, 0.75),
+        redder=(10, 9),
+        yellower=(13, 11),
         hue_noise=10.0,
-        fringe=(0.01, 0.25),
-        relief=(0.004, 0.08),
-        balance=0.1,
+        fringe=(0.05, 1.2),
+        rim=(0.1, 0.5),
+        relief=(0.004, 0.06),
+        balance=0.08,
         blur=(0.0, 0.02),
         grain=(0.0, 0.04),
         hair=0.45,
-        chart=0.1,
+        chart=0.15,
         ink=0.2,
     ),
 }
@@ -115,17 +118,19 @@ def skin(canvas: Canvas, look: Look, on) -> tuple[np.ndarray, np.ndarray]:
     """Skin ``(3, H, W)`` and its mean Lab colour ``(3,)``."""
     rng = canvas.stream("skin")
     lab = np.array([rng.normal(*look.skin_L), rng.normal(*look.skin_a), rng.normal(*look.skin_b)])
-    lab[1] -= 0.25 * (lab[0] - 70)  # darker and flushed skin are redder
-    lab = np.clip(lab, (35, -4, -6), (95, 40, 42))
+    lab[1] -= 0.2 * (lab[0] - 70)  # darker and flushed skin are redder
+    lab = np.clip(lab, (35, -3, -5), (95, 38, 42))
     rgb = plain(canvas, lab_to_rgb(lab))
     if on("redness"):
         rng = canvas.stream("redness")
-        cover = np.clip(0.5 * canvas.noise(rng, 2.0, 12) + rng.uniform(-0.5, 0.5), 0, 1) * rng.uniform(0, 0.7)
+        hue = lab_to_rgb(lab + (0, rng.normal(0, 1.5), rng.normal(0, 2.5))) - lab_to_rgb(lab)
+        rgb = rgb + np.float32(hue)[:, None, None] * canvas.noise(rng, 2.2, 10)
+        cover = np.clip(0.5 * canvas.noise(rng, 2.0, 12) + rng.uniform(-0.7, 0.4), 0, 1) * rng.uniform(0, 0.6)
         rgb = blend(rgb, lab_to_rgb(lab + (rng.normal(-4, 4), rng.uniform(4, 16), rng.normal(0, 4))), cover)
     if on("freckles"):
         rng = canvas.stream("freckles")
-        spots = canvas.noise(rng, 1.0, 64, rng.uniform(6, 24))
-        cover = smoothstep((spots - rng.uniform(1.2, 3.2)) * 1.5) * rng.uniform(0.1, 0.7)
+        spots = canvas.noise(rng, 1.0, 48, log_uniform(rng, 3, 24))
+        cover = smoothstep((spots - rng.uniform(1, 3.2)) * rng.uniform(0.6, 2)) * rng.uniform(0.05, 0.6)
         rgb = blend(rgb, lab_to_rgb(lab + (rng.uniform(-22, -6), rng.uniform(2, 10), rng.uniform(2, 12))), cover)
     if on("veins"):
         rng = canvas.stream("veins")
@@ -209,14 +214,14 @@ def pigment(canvas: Canvas, look: Look, label: str, on, rgb, lab, depth, angle, 
     Returns
     -------
     rgb : numpy.ndarray
-        The picture ``(3, H, W)``; it differs from the skin only where ``depth > 0``.
+        The picture ``(3, H, W)``.
     sigma : numpy.ndarray
         How uncertain the border is, in picture widths: fringe width over visible contrast.
     """
     rng = canvas.stream("pigment")
     drop = look.darker[0] * np.exp(rng.normal(0, look.darker[1])) * (1.3 if label == "melanoma" else 1.0)
     shift = np.array([-drop, rng.normal(*look.redder), rng.normal(*look.yellower)])
-    shift[2] -= 0.35 * max(drop - 20, 0)  # the darkest pigment is grey
+    shift[2] -= 0.3 * max(drop - 25, 0)  # the darkest pigment is grey
     if on("pale") and rng.random() < 0.12:
         shift = np.array([-rng.uniform(0, 8), rng.uniform(4, 18), rng.normal(2, 5)])
     if not on("pale"):
@@ -226,12 +231,14 @@ def pigment(canvas: Canvas, look: Look, label: str, on, rgb, lab, depth, angle, 
     shift[0] = max(shift[0], 8 - lab[0])
     contrast = float(np.linalg.norm(shift))
 
-    # Opacity rises from 0 at the border to 1 at the end of a fringe whose width varies along the border.
-    width = np.float32(0.006)
+    # Opacity rises from 0 to 1 over a fringe whose width varies along the border; annotators see the border in its
+    # outer half. Without the fringe, pigment and mask are the same set of pixels.
+    width, rim = np.float32(1e-4), 0.5
     if on("fringe"):
-        width = log_uniform(rng, *look.fringe) * np.exp(0.5 * canvas.noise(rng, 2.0, 8))
-        width = np.minimum(width, 1.2 * radius)
-    opacity = smoothstep(depth / width) ** rng.uniform(0.5, 1.2)
+        rim = rng.uniform(-0.15, 0.1) if rng.random() < look.loose else rng.uniform(*look.rim)
+        width = radius * log_uniform(rng, *look.fringe) * np.exp(0.4 * canvas.noise(rng, 2.0, 8))
+        width = np.maximum(width, 0.012)
+    opacity = smoothstep(depth / width + rim)
     if on("fringe"):
         ragged = rng.uniform(0, 0.7) * np.clip(canvas.noise(rng, 0.8, 64, 6) + rng.uniform(-1, 1), 0, 1)
         opacity = opacity * (1 - ragged * (1 - smoothstep(depth / (2 * width))))
@@ -247,7 +254,7 @@ def pigment(canvas: Canvas, look: Look, label: str, on, rgb, lab, depth, angle, 
             )
         )
 
-    middle, dark, light = colour(0, 0, 0), colour(-0.6 * drop - 8, -2, -6), colour(min(0.5 * drop, 14), -2, -1)
+    middle, dark, light = colour(0, 0, 0), colour(-0.6 * drop - 8, -2, -6), colour(min(0.4 * drop, 12), 0, 2)
     lesion = plain(canvas, middle)
     if on("tones"):
         rng = canvas.stream("tones")
@@ -288,8 +295,8 @@ def pigment(canvas: Canvas, look: Look, label: str, on, rgb, lab, depth, angle, 
             lesion = blend(lesion, lab_to_rgb(np.clip(pale, (0, -30, -30), (98, 60, 60))), patch)
     if label == "keratosis":
         rng = canvas.stream("crust")
-        crust = smoothstep((canvas.noise(rng, 1.0, 64, 4) - rng.uniform(0.3, 1.5)) * 2) * rng.uniform(0.2, 0.8)
-        lesion = blend(lesion, lab_to_rgb((rng.uniform(70, 92), rng.uniform(0, 8), rng.uniform(5, 25))), crust)
+        crust = smoothstep((canvas.noise(rng, 1.0, 64, 4) - rng.uniform(0.5, 2)) * 2) * rng.uniform(0.1, 0.7)
+        lesion = blend(lesion, lab_to_rgb((rng.uniform(60, 90), rng.uniform(0, 8), rng.uniform(5, 25))), crust)
     if on("texture"):
         rng = canvas.stream("grainy")
         grainy = canvas.noise(rng, rng.uniform(0.2, 1.2), 96, 4)
@@ -339,6 +346,10 @@ def ruler(canvas: Canvas, rgb, layers, rng):
 
 def bubbles(canvas: Canvas, rgb, layers, rng):
     """Air bubbles in the gel: bright rims, a highlight each."""
+    x, y = grid(canvas.size)
+    drop, place = rng.uniform(0.15, 0.6), rng.normal(0, 0.3, 2).tolist()  # the edge of the drop of gel
+    edge = np.hypot(x - place[0], y - place[1]) - drop + 0.03 * canvas.noise(rng, 2, 8)
+    rgb = rgb * (1 + rng.uniform(-0.25, 0.35) * np.exp(-((edge / rng.uniform(0.006, 0.03)) ** 2)))
     count = rng.integers(3, 40)
     seat = rng.uniform(-0.5, 0.5, 2)
     centres = seat + rng.normal(0, rng.uniform(0.08, 0.35), (count, 2))
@@ -354,10 +365,10 @@ def bubbles(canvas: Canvas, rgb, layers, rng):
 def corner(canvas: Canvas, rgb, layers, rng):
     """The round aperture of a dermatoscope: black outside, darkening towards it."""
     x, y = grid(canvas.size)
-    aspect, centre = rng.uniform(0.72, 1.0), rng.normal(0, 0.02, 2)
+    aspect, centre = rng.uniform(0.65, 1.0), rng.normal(0, 0.02, 2)
     reach = np.hypot(x - centre[0], (y - centre[1]) * aspect)
-    radius = rng.uniform(0.4, 0.68)
-    soft = log_uniform(rng, 0.01, 0.12)
+    radius = rng.uniform(0.42, 0.7)
+    soft = log_uniform(rng, 0.01, 0.15)
     shade = smoothstep((reach - radius) / soft + 0.5)
     layers["corner"] = shade > 0.5
     rgb = rgb * (1 - rng.uniform(0, 0.5) * np.clip(reach / radius, 0, 1) ** 3)
@@ -365,31 +376,40 @@ def corner(canvas: Canvas, rgb, layers, rng):
 
 
 def chart(canvas: Canvas, rgb, layers, rng):
-    """A round coloured sticker or a square of a colour chart that reaches in from a side."""
+    """A round coloured sticker, or a corner of a colour chart, that reaches in from a side."""
     x, y = grid(canvas.size)
-    angle = rng.uniform(0, 2 * np.pi)
-    size = rng.uniform(0.12, 0.3)
-    away = rng.uniform(0.42, 0.6)
-    x, y = x - away * np.cos(angle), y - away * np.sin(angle)
-    reach = np.hypot(x, y) if rng.random() < 0.7 else np.maximum(np.abs(x), np.abs(y))
-    cover = smoothstep((size - reach) / 0.01)
-    layers["chart"] = cover > 0.5
-    colour = lab_to_rgb((rng.uniform(35, 85), rng.uniform(-45, 45), rng.uniform(-45, 55)))
-    return blend(rgb, colour, cover)
+    angle, away, size = rng.uniform(0, 2 * np.pi), rng.uniform(0.42, 0.62), rng.uniform(0.12, 0.36)
+    x, y = x - away * math.cos(angle), y - away * math.sin(angle)
+    reach = np.hypot(x, y) if rng.random() < 0.8 else np.maximum(np.abs(x), np.abs(y))
+    layers["chart"] = reach < size
+    for ring in (1.0, 0.5) if rng.random() < 0.5 else (1.0,):
+        L, chroma, hue = rng.uniform(20, 90), rng.uniform(20, 70), rng.choice([60, 75, 90, 140, 200, 260, 300])
+        colour = lab_to_rgb((L, chroma * np.cos(np.radians(hue)), chroma * np.sin(np.radians(hue))))
+        rgb = blend(rgb, colour, smoothstep((ring * size - reach) / 0.012 + 0.5))
+    return rgb
 
 
 def ink(canvas: Canvas, rgb, layers, rng):
-    """Strokes of a surgical marker: violet to blue, broken by the skin's relief."""
+    """A surgical marker's stars, arcs and strokes around the lesion: violet to blue, broken by the skin's relief."""
     lines = []
-    for _ in range(rng.integers(1, 5)):
-        angle, reach = rng.uniform(0, 2 * np.pi), rng.uniform(0.25, 0.5)
+    kind, turn, count = rng.choice(["stars", "arc", "strokes"]), rng.uniform(0, 2 * np.pi), rng.integers(1, 6)
+    for k in range(count):
+        angle, reach = turn + 2 * np.pi * k / count + rng.normal(0, 0.3), rng.uniform(0.22, 0.5)
         place = reach * np.array([np.cos(angle), np.sin(angle)])
-        points = place + np.cumsum(rng.normal(0, 0.05, (6, 2)), 0)
-        lines.append((points, rng.uniform(0.01, 0.05)))
-    cover = canvas.strokes(lines) * smoothstep(0.8 * canvas.noise(rng, 0.5, 96, 6) + rng.uniform(0.2, 1.2))
+        if kind == "stars":
+            width, tip = rng.uniform(0.012, 0.04), rng.uniform(0.02, 0.08)
+            for ray in rng.uniform(0, 2 * np.pi, 5):
+                lines.append((np.stack([place, place + tip * np.array([np.cos(ray), np.sin(ray)])]), width))
+        elif kind == "arc":
+            sweep = np.linspace(angle, angle + rng.uniform(0.4, 2.5), 16)
+            wobble = reach + 0.02 * np.cumsum(rng.normal(0, 1, 16)) / 4
+            lines.append((wobble[:, None] * np.stack([np.cos(sweep), np.sin(sweep)], 1), rng.uniform(0.01, 0.07)))
+        else:
+            lines.append((place + np.cumsum(rng.normal(0, 0.05, (6, 2)), 0), rng.uniform(0.01, 0.05)))
+    cover = canvas.strokes(lines) * smoothstep(0.8 * canvas.noise(rng, 0.5, 96, 6) + rng.uniform(0.3, 1.5))
     cover = soften(cover, 0.004)
     layers["ink"] = cover > 0.3
-    colour = lab_to_rgb((rng.uniform(18, 50), rng.uniform(8, 38), rng.uniform(-50, -12)))
+    colour = lab_to_rgb((rng.uniform(12, 55), rng.uniform(5, 35), rng.uniform(-45, -8)))
     return blend(rgb, colour, cover * rng.uniform(0.4, 0.95))
 
 
@@ -446,7 +466,7 @@ def draw(
     if on("lighting"):
         rng = canvas.stream("lighting")
         x, y = grid(canvas.size)
-        slope = rng.normal(0, 0.12, 2)
+        slope = rng.normal(0, 0.09, 2)
         rgb = rgb * (1 + slope[0] * x + slope[1] * y + rng.uniform(0, 0.06) * canvas.noise(rng, 2.5, 6))
     layers: dict[str, np.ndarray] = {}
     for name, add in DRAW_ARTEFACT.items():
