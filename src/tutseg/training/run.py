@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import platform
 import shutil
 import subprocess
@@ -59,15 +60,18 @@ def split_of(trial: Trial, pictures: Pictures) -> Split:
 
 @lru_cache(maxsize=1)
 def environment() -> dict[str, str]:
-    """What a number depends on besides its trial: versions, commit, lock file."""
+    """What a number depends on besides its trial: versions, commit, lock file.
+
+    The commit is git's; ``$TUTSEG_COMMIT`` names it where the sources travelled without their history.
+    """
     root = project_root()
     lock = root / "requirements.lock" if root else None
-    commit = "unknown"
+    commit = os.environ.get("TUTSEG_COMMIT", "unknown")
     if root and (root / ".git").exists():
         asked = subprocess.run(
             ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=12"], capture_output=True, text=True
         )
-        commit = asked.stdout.strip() or "unknown"
+        commit = asked.stdout.strip() or commit
     return {
         "tutseg": __version__,
         "python": platform.python_version(),
