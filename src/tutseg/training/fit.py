@@ -126,7 +126,7 @@ def fit(
     for part, name in ((train.labelled, "labelled"), (train.unlabelled, "unlabelled")):
         if not len(part) and (name == "labelled" or method.uses_unlabelled):
             raise InputError(f"method {trial.method} got no {name} picture", "choose another labelled fraction")
-    fabric.to_device(method).train()
+    fabric.to_device(method).to(memory_format=torch.channels_last).train()  # convolutions run faster, same result
     optimizers = method.optimizers(trial.lr, trial.weight_decay)
     base = [[group["lr"] for group in optimizer.param_groups] for optimizer in optimizers]
     epoch = steps_per_epoch(train, trial, method)
