@@ -94,3 +94,14 @@ register(
     "fixmatch", "fixmatch:FixMatch", "semi-supervised", "FixMatch (NeurIPS 2020)", "confident labels, one strong view"
 )
 register("ccvc", "ccvc:CCVC", "semi-supervised", "CCVC (CVPR 2023)", "conflicts count more, features kept apart")
+register("otsu", "classical:Otsu", "one-image", "-", "threshold and morphology, nothing learned")
+register("slic", "classical:SlicMerge", "one-image", "-", "superpixels merged by colour, nothing learned")
+register("k-means", "k_means:KMeans", "one-image", "-", "colours alone")
+register(
+    "deep-cluster", "deep_cluster:DeepCluster", "one-image", "DeepCluster (ECCV 2018)", "k-means teaches, in rounds"
+)
+register("iic", "iic:IIC", "one-image", "IIC (ICCV 2019)", "information shared with a moved, recoloured copy")
+register("kanezaki", "kanezaki:Kanezaki", "one-image", "Kanezaki (TIP 2020)", "learns its own arg-max, smoothed")
+register("sgscn", "sgscn:SGSCN", "one-image", "SGSCN (MICCAI 2021)", "own arg-max, clusters tied to their centres")
+register("ms-former", "ms_former:MSFormer", "one-image", "MS-Former (MIDL 2023)", "own arg-max, two scales agree")
+register("s3-net", "s3_net:S3Net", "one-image", "S3-Net (ICCV-W 2023)", "own arg-max, edges and affine consistency")

@@ -146,6 +146,11 @@ class Stack:
         def one(parameters: dict[str, Tensor], image: Tensor) -> Any:
             return functional_call(self._skeleton, parameters, (image[None],), options)
 
+        if len(images) == 1:
+            # The same sums without vmap's detours, in the memory format in which a CPU convolves twice as fast.
+            own = {name: p[0] for name, p in self.parameters.items()}
+            nhwc = images.contiguous(memory_format=torch.channels_last)
+            return functional_call(self._skeleton, own, (nhwc,), options)
         out = torch.vmap(one)(self.parameters, images)
         return out.squeeze(1) if isinstance(out, Tensor) else tuple(part.squeeze(1) for part in out)
 
@@ -305,8 +310,9 @@ def choose(labels: Tensor, images: Tensor, rule: str, truth: Tensor | None = Non
     rule : {"oracle", "darkest", "central", "contrast"}
         ``oracle``: the largest overlap with the truth, which is how S3-Net, MS-Former and SGSCN are evaluated.
         ``darkest``: the lowest mean grey. ``central``: the smallest mean squared distance to the picture's centre.
-        ``contrast``: the mean colour furthest from that of the picture's frame (its outer 5 %). The three look only
-        at clusters of at least 1 % of the picture.
+        ``contrast``: the distance of the mean colour to that of the rest, times the share of the picture's frame
+        (its outer 5 %) that the cluster leaves free, since skin and dark corners reach the edge and a lesion seldom
+        does. The three look only at clusters of at least 1 % of the picture.
     truth : Tensor, optional
         ``(B, 1, H, W)`` in {0, 1}; only the oracle may have it.
 
@@ -345,9 +351,10 @@ def _score(one_hot: Tensor, image: Tensor, rule: str) -> Tensor:
         if rule == "darkest":
             score = -(colour @ colour.new_tensor([0.299, 0.587, 0.114]))
         else:
+            rest = (image.float().sum((1, 2)) - colour * area[:, None]) / (h * w - area).clamp(min=1)[:, None]
             frame = torch.ones(h, w, dtype=torch.bool, device=image.device)
             frame[h // 20 + 1 : -(h // 20 + 1), w // 20 + 1 : -(w // 20 + 1)] = False
-            score = (colour - image[:, frame].float().mean(1)).norm(dim=1)
+            score = (colour - rest).norm(dim=1) * (1 - one_hot[:, frame].mean(1))
     # At most 99 clusters are below 1 %, and the largest is always above it.
     return score.masked_fill(area < min(SMALLEST * h * w, float(area.max())), -torch.inf)
 

@@ -1,0 +1,98 @@
+"""Seconds a picture of every one-image method, and what S3-Net's speed-up comes from.
+
+    python benchmarks/one_image.py [--size 256] [--pictures 2] [--threads 2] [--methods s3-net k-means ...]
+
+The yardstick is `plain_s3_net`: one picture at a time, ordinary modules, torchvision's deformable convolution, as in
+the authors' notebook. All ratios are measured in one run, in turn, and the results are compared before the times.
+"""
+
+import argparse
+import time
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torchvision.ops import deform_conv2d
+
+from tutseg.data.synth import Synth
+from tutseg.methods import CARDS, build_method
+from tutseg.methods.s3_net import S3Net, affine_loss_literal
+from tutseg.nets.s3_encoder import S3Encoder
+
+
+class TorchvisionDeform(nn.Module):
+    """The published layer: torchvision's operator on the static offsets of `layer`."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.weight, self.offsets, self.modulation = layer.weight, layer.offsets, layer.modulation
+
+    def forward(self, x: Tensor) -> Tensor:
+        return deform_conv2d(x, self.offsets, self.weight, mask=self.modulation, padding=1)
+
+
+def plain_s3_net(images: Tensor, seed: int = 0, steps: int = 50, min_labels: int = 3, min_steps: int = 6) -> Tensor:
+    """The `code` reading as a plain loop over pictures; cluster maps ``(B, H, W)``.
+
+    Its L_S, which has no gradient, is left out: the notebook computes it with NumPy at every step.
+    """
+    maps = []
+    for image in images.split(1):
+        torch.manual_seed(seed)
+        net = S3Encoder(order="code", static=tuple(image.shape[2:])).to(image)
+        net.deform[0] = TorchvisionDeform(net.deform[0])
+        optimizer = torch.optim.SGD(net.parameters(), lr=0.2, momentum=0.9)
+        for step in range(steps):
+            optimizer.zero_grad()
+            logits, second = net(image)
+            labels = logits.argmax(1)
+            loss = 3.5 * F.cross_entropy(logits, labels) + 0.2 * affine_loss_literal(second, logits).mean()
+            loss.backward()
+            optimizer.step()
+            if len(labels.unique()) <= min_labels and step + 1 >= min_steps:
+                break
+        with torch.no_grad():
+            maps.append(net(image)[0].argmax(1))
+    return torch.cat(maps)
+
+
+def seconds(run: Callable[[], Tensor]) -> tuple[float, Tensor]:
+    """Wall time of one run, and what it returned."""
+    start = time.perf_counter()
+    result = run()
+    return time.perf_counter() - start, result
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--size", type=int, default=256)
+    parser.add_argument("--pictures", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--methods", nargs="*", default=[name for name, c in CARDS.items() if c.kind == "one-image"])
+    given = parser.parse_args()
+    torch.set_num_threads(given.threads)
+    drawn = Synth(given.pictures, size=given.size)
+    images = torch.stack([torch.from_numpy(sample.image).permute(2, 0, 1) for sample in drawn]).float() / 255
+
+    ours = S3Net("code")
+    seconds(lambda: ours.segment(images[:1, :, :64, :64]))  # the first call loads kernels
+    plain, expected = seconds(lambda: plain_s3_net(images))
+    print(f"S3-Net `code`, {given.pictures} pictures of {given.size} px, {given.threads} threads")
+    print(f"{'plain loop':24s} {plain / len(images):8.2f} s a picture")
+    for name, run in {
+        "segment (one by one)": lambda: ours.segment(images),
+        "all side by side": lambda: ours.cluster(images, [0] * len(images)),
+    }.items():
+        spent, result = seconds(run)
+        differ = float((result != expected).float().mean())
+        print(
+            f"{name:24s} {spent / len(images):8.2f} s a picture, x {plain / spent:.2f}, pixels differing {differ:.1e}"
+        )
+    for name in given.methods:
+        spent, _ = seconds(lambda name=name: build_method(name).segment(images))
+        print(f"{name:24s} {spent / len(images):8.2f} s a picture")
+
+
+if __name__ == "__main__":
+    main()
