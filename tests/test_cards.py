@@ -13,6 +13,7 @@ from tutseg.data import READERS, source_names
 from tutseg.data.cards import card, list_data, load_cards
 from tutseg.data.verify import summary, verify
 from tutseg.errors import InputError
+from tutseg.files import knowledge
 
 
 @pytest.fixture(autouse=True)
@@ -60,13 +61,18 @@ def test_medmnist_facts_are_those_of_its_package():
         assert (large.url, large.hash) == (info[name]["url_224"], f"md5:{info[name]['MD5_224']}")
 
 
-def test_cards_are_checked(tmp_path, monkeypatch):
+@pytest.mark.parametrize("spoil", ["titel: wrong field\n", "counts: many\n", "downloads: [{name: x, link: y}]\n"])
+def test_cards_are_checked(spoil, tmp_path, monkeypatch):
+    good = (knowledge() / "cards/ph2.yaml").read_text()
     monkeypatch.setattr("tutseg.data.cards.knowledge", lambda: tmp_path)
     (tmp_path / "cards").mkdir()
-    (tmp_path / "cards/x.yaml").write_text("name: x\ntitel: wrong field\n")
     load_cards.cache_clear()
     try:
-        with pytest.raises(InputError, match=r"x\.yaml is not valid"):
+        (tmp_path / "cards/ph2.yaml").write_text(good)
+        assert list(load_cards()) == ["ph2"]
+        load_cards.cache_clear()
+        (tmp_path / "cards/ph2.yaml").write_text(good.replace("masks: true\n", "masks: true\n" + spoil))
+        with pytest.raises(InputError, match=rf"ph2\.yaml is not valid .*{spoil.split(':')[0]}"):
             load_cards()
     finally:
         monkeypatch.undo()

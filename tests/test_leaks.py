@@ -101,6 +101,7 @@ def test_a_source_groups_its_copies_and_splits_keep_them(tmp_path):
     assert len(set(source.groups)) == 20
     for fold in range(5):
         check_split(make_split(source.ids, source.groups, 0.5, fold), source)
+    assert open_source("folder", tmp_path).groups == source.groups
     report = duplicate_report(source)
     assert (report["pairs"], report["pictures_with_twin"], report["leaked_honest"]) == (1, 2, 0)
     torn = [

@@ -146,7 +146,7 @@ def tree_endoscene(root):
 
 
 def tree_mosmed(root):
-    for place, n in (("Train_Folder", 1), ("Train_Folder", 2), ("Val_Folder", 3), ("Test_Folder", 4)):
+    for place, n in (("Train_Folder", 3), ("Train_Folder", 4), ("Val_Folder", 1), ("Test_Folder", 2)):
         name = f"Morozov_study_{255 + n // 3:04d}_{n}.png"
         put_pair(root / place / "img" / name, root / place / "labelcol" / name, n)
     return {"n": 4, "groups": ["Morozov_study_0255", "Morozov_study_0255", "Morozov_study_0256", "Morozov_study_0256"]}
@@ -268,7 +268,7 @@ def test_reads_its_official_layout(name, tmp_path):
     expected = TREES[name](root)
     source = open_source(name, root)
     assert open_source(name, root.parent).ids == source.ids
-    assert source.name == name
+    assert source.name == name and source.ids == sorted(source.ids)
     assert len(source) == len(source.ids) == len(source.groups) == len(set(source.ids))
     assert len(source) == expected.get("n", len(expected.get("ids", source.ids)))
     for key in ("ids", "groups", "labels"):

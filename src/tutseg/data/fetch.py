@@ -92,7 +92,7 @@ class ResumingDownloader:
             length = int(reply.headers.get("Content-Length", 0))
             total = have + length if length else 0
             with self.part.open("ab" if have else "wb") as file:
-                while chunk := reply.raw.read1(CHUNK):  # what is there; read() would lose a chunk that is cut off
+                while chunk := reply.raw.read1(CHUNK):  # iter_content would lose a chunk that is cut off
                     file.write(chunk)
                     have += len(chunk)
                     if self.progress:

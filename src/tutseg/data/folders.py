@@ -125,7 +125,7 @@ def read_image(path: Path, window: tuple[float, float] | None = None) -> np.ndar
     return _as_rgb(to_uint8(read_array(path), window))
 
 
-def read_mask(path: Path, size: tuple[int, int] | None = None, notice: bool = True) -> np.ndarray:
+def read_mask(path: Path, size: tuple[int, int] | None = None) -> np.ndarray:
     """A mask, uint8 in {0, 1}, ``(H, W)``.
 
     A mask of two values is binary whatever the larger one is (0/1, 0/255). One with more is thresholded at 127; that
@@ -135,14 +135,20 @@ def read_mask(path: Path, size: tuple[int, int] | None = None, notice: bool = Tr
     ----------
     size : (H, W), optional
         The size it must have.
-    notice : bool
-        Whether to warn of grey values.
 
     Raises
     ------
     InputError
         As `read_array`; `SizeMismatchError` if the size is another.
     """
+    mask, grey = _binary(path, size)
+    if grey:
+        warnings.warn(f"mask {path} has grey values: thresholded at 127", GreyMaskWarning, stacklevel=2)
+    return mask
+
+
+def _binary(path: Path, size: tuple[int, int] | None) -> tuple[np.ndarray, bool]:
+    """A mask, and whether it has grey values that are worth a notice."""
     array = read_array(path)
     if array.ndim == 3:
         array = array[..., :3].max(axis=2)
@@ -151,12 +157,9 @@ def read_mask(path: Path, size: tuple[int, int] | None = None, notice: bool = Tr
             f"mask {path} is {array.shape[1]}x{array.shape[0]}, its picture {size[1]}x{size[0]}",
             "give both the same width and height",
         )
-    top = array.max()
-    if np.all((array == 0) | (array == top)):
-        return (array > 0).astype(np.uint8)
-    if notice and path.suffix.lower() not in (".jpg", ".jpeg"):
-        warnings.warn(f"mask {path} has grey values: thresholded at 127", GreyMaskWarning, stacklevel=2)
-    return (array > 127).astype(np.uint8)
+    if np.all((array == 0) | (array == array.max())):
+        return (array > 0).astype(np.uint8), False
+    return (array > 127).astype(np.uint8), path.suffix.lower() not in (".jpg", ".jpeg")
 
 
 def mask_stem(path: Path) -> str:
@@ -260,7 +263,7 @@ class PictureSource:
         self.labels = [item.label for item in self.items]
         self._read = read or self._read_pair
         self._window, self._by_hash = window, by_hash
-        self.warned = False  # whether the user was told of grey masks
+        self.grey: set[str] = set()  # ids of the masks read so far that had grey values
 
     @cached_property
     def groups(self) -> list[str]:
@@ -294,16 +297,16 @@ class PictureSource:
         image = read_image(item.image, self._window)
         if item.mask is None:
             return image, None
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always", GreyMaskWarning)
-            mask = read_mask(item.mask, image.shape[:2])
-        if caught and not self.warned:
-            self.warned = True
-            warnings.warn(
-                f"data {self.name}: {caught[0].message}; others of this data set are treated alike without notice",
-                GreyMaskWarning,
-                stacklevel=3,
-            )
+        mask, grey = _binary(item.mask, image.shape[:2])
+        if grey:
+            if not self.grey:
+                warnings.warn(
+                    f"data {self.name}: mask {item.mask} has grey values: thresholded at 127; others of this data set "
+                    "are treated alike without notice",
+                    GreyMaskWarning,
+                    stacklevel=3,
+                )
+            self.grey.add(item.id)
         return image, mask
 
 
@@ -343,17 +346,17 @@ def _block(id: str) -> str:
 
 
 def folder(root: Path) -> PictureSource:
-    """Any folder of pairs: ``images/`` and ``masks/``, or side by side with a mask suffix."""
+    """Any folder of pairs: ``images/`` and ``masks/``, or side by side with a mask suffix; near-duplicates are grouped."""
     if (root / "images").is_dir():
         if not (root / "masks").is_dir():
             raise InputError(f"folder {root} has images/ but no masks/", f"put the masks into {root / 'masks'}")
-        return PictureSource("folder", root, _pairs(root / "images", root / "masks"))
+        return PictureSource("folder", root, _pairs(root / "images", root / "masks"), by_hash=True)
     files = list_images(root)
     masks = [path for path in files if MASK_SUFFIX.search(path.stem)]
     images = [path for path in files if not MASK_SUFFIX.search(path.stem)]
     if not images:
         raise InputError(f"folder {root} holds masks only", "put the pictures beside them, named without the suffix")
-    return PictureSource("folder", root, [Item(*pair) for pair in pair_by_stem(images, masks)])
+    return PictureSource("folder", root, [Item(*pair) for pair in pair_by_stem(images, masks)], by_hash=True)
 
 
 # ---- dermoscopy ------------------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ import csv
 import io
 import json
 import os
+import warnings
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -34,6 +35,7 @@ NEAR = 24
 NEAR_DERMOSCOPY = 60  # a false alarm costs nothing (two pictures stay together), a miss is a leak
 NEAR_CT = 40
 IDS_ARE_PUBLISHED = ("ph2", "kvasir-seg", "cvc-clinicdb", "covid-semiseg")
+SILENT = 200  # pictures hashed without a notice
 WORDS = HASH_SIZE * HASH_SIZE // 64
 
 
@@ -127,6 +129,10 @@ def source_hashes(
             if path.is_file():
                 known |= json.loads(path.read_text())
     missing = [index for index, id in enumerate(source.ids) if id not in known]
+    if by_id and len(missing) > SILENT:
+        warnings.warn(
+            f"data {source.name}: hashing {len(missing)} pictures, once, to find near-duplicates", stacklevel=2
+        )
     for done, index in enumerate(missing, 1):
         picture = source.image(index) if hasattr(source, "image") else source[index].image
         known[source.ids[index]] = perceptual_hash(picture)

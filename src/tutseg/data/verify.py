@@ -1,6 +1,5 @@
 """Whether a data set is whole and sound: what ``tutseg data verify`` prints."""
 
-import warnings
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,7 +7,7 @@ from pathlib import Path
 
 from tutseg.data import DRAWN, READERS, find_root, open_source, source_names
 from tutseg.data.cards import card
-from tutseg.data.folders import MASK_SUFFIX, PICTURES, GreyMaskWarning, PictureSource, SizeMismatchError, mask_stem
+from tutseg.data.folders import MASK_SUFFIX, PICTURES, PictureSource, SizeMismatchError, mask_stem
 from tutseg.data.leaks import as_words, leaks_of, near_limit, near_pairs, perceptual_hash
 from tutseg.data.splits import PROTOCOLS, make_split
 from tutseg.errors import InputError, unknown
@@ -128,17 +127,14 @@ def _read_all(
     hashes: dict[int, str] = {}
     values: dict[int, _Value] = {}
     for index, id in enumerate(source.ids):
-        source.warned = False
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always", GreyMaskWarning)
-            try:
-                image, mask = source.read(index)
-            except InputError as error:
-                faults[id] = error
-            else:
-                hashes[index] = perceptual_hash(image)
-                if mask is not None:
-                    values[index] = _Value(float(mask.mean()), bool(caught))
+        try:
+            image, mask = source.read(index)
+        except InputError as error:
+            faults[id] = error
+        else:
+            hashes[index] = perceptual_hash(image)
+            if mask is not None:
+                values[index] = _Value(float(mask.mean()), id in source.grey)
         if progress:
             progress(index + 1, len(source))
     return faults, hashes, values
