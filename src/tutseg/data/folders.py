@@ -346,7 +346,10 @@ def _block(id: str) -> str:
 
 
 def folder(root: Path) -> PictureSource:
-    """Any folder of pairs: ``images/`` and ``masks/``, or side by side with a mask suffix; near-duplicates are grouped."""
+    """Any folder of pairs: ``images/`` and ``masks/``, or side by side with a mask suffix.
+
+    Groups are near-duplicates.
+    """
     if (root / "images").is_dir():
         if not (root / "masks").is_dir():
             raise InputError(f"folder {root} has images/ but no masks/", f"put the masks into {root / 'masks'}")
