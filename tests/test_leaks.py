@@ -114,7 +114,7 @@ def test_a_source_groups_its_copies_and_splits_keep_them(tmp_path):
 
 def test_leaks_are_named():
     class Few:
-        name, ids, groups = "few", ["a", "b", "c", "d"], ["x", "x", "y", "z"]
+        ids, groups = ["a", "b", "c", "d"], ["x", "x", "y", "z"]
 
     torn = Split(labelled=(0,), unlabelled=(2,), validation=(), test=(1, 3))
     assert [(leak.group, leak.train, leak.held_out) for leak in leaks_of(torn, Few)] == [("x", ("a",), ("b",))]

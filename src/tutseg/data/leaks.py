@@ -207,7 +207,7 @@ def leaks_of(split: "Split", source: "Source", groups: Sequence[str] | None = No
 
 
 def check_split(split: "Split", source: "Source") -> None:
-    """Refuse a split that separates a group of its source.
+    """Refuse a split that separates a group of its source (or of anything else with ``ids`` and ``groups``).
 
     Raises
     ------
@@ -217,7 +217,7 @@ def check_split(split: "Split", source: "Source") -> None:
     if leaks := leaks_of(split, source):
         first = leaks[0]
         raise InputError(
-            f"the split of {source.name} separates {len(leaks)} groups, the first {first.group} "
+            f"the split separates {len(leaks)} groups, the first {first.group} "
             f"({first.train[0]} against {first.held_out[0]})",
             "split by group (protocol honest)",
         )
