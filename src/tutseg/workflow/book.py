@@ -121,7 +121,7 @@ def _expected(page: Path, executed: Path, profile: str) -> float:
     """Seconds a page will take: as long as last time, else what its profile says."""
     if executed.exists():
         return nbformat.read(executed, as_version=4).metadata["tutseg"]["seconds"]
-    return 60 * load_profile(page.stem, profile).minutes
+    return 60 * load_profile(page.stem, profile, page.parent / "profiles").minutes
 
 
 def execute_stale(profile: str, only: Sequence[str] = (), fresh: bool = False, console: Console | None = None) -> int:

@@ -15,7 +15,7 @@ from typing import Any
 
 import nbformat
 
-from tutseg.files import canonical_json, project_root, sha256
+from tutseg.files import canonical_json, sha256
 from tutseg.workflow.profiles import load_profile
 
 
@@ -60,7 +60,7 @@ def _registered() -> dict[str, str]:
     return modules | {name: card.target.split(":")[0] for name, card in METHODS.items()}
 
 
-def sources(code: str, words: Iterable[str] = (), package: Path | None = None) -> list[Path]:
+def sources(code: str, words: Iterable[str], package: Path) -> list[Path]:
     """The package's files that a piece of code uses, through all imports.
 
     Parameters
@@ -69,7 +69,7 @@ def sources(code: str, words: Iterable[str] = (), package: Path | None = None) -
         Python source, such as a notebook's code cells joined.
     words : iterable of str
         Other text that may name a net or a method (the values of a profile).
-    package : Path, optional
+    package : Path
         Folder of the package ``tutseg``.
 
     Returns
@@ -77,7 +77,6 @@ def sources(code: str, words: Iterable[str] = (), package: Path | None = None) -
     list of Path
         Sorted. A net or method counts as used when its registered name is a string literal on the way.
     """
-    package = package or Path(__file__).resolve().parents[1]
     registered = _registered()
     registries = {package / "nets" / "__init__.py", package / "methods" / "__init__.py"}
     dotted, literals = _names(code)
@@ -123,7 +122,7 @@ def inputs(
     Parameters
     ----------
     notebook : Path
-        The committed ``.ipynb``.
+        The committed ``.ipynb``, in the project's ``notebooks/``.
     profile : str
         ``lab``, ``gpu`` or ``paper``.
     parameters : dict, optional
@@ -131,11 +130,11 @@ def inputs(
     read : iterable of str
         Files and folders (ending with a slash), relative to the project, that an earlier execution read.
     """
-    root = project_root()
+    root = notebook.resolve().parents[1]
     cells = code_of(nbformat.read(notebook, as_version=4))
-    chosen = load_profile(notebook.stem, profile).model_dump()
+    chosen = load_profile(notebook.stem, profile, notebook.parent / "profiles").model_dump()
     words = re.findall(r"[\w.+-]+", canonical_json([chosen["settings"], parameters or {}]))
-    files = {str(file.relative_to(root)) for file in sources(_python(cells), words)}
+    files = {str(file.relative_to(root)) for file in sources(_python(cells), words, root / "src" / "tutseg")}
     return {
         "code": sha256(canonical_json(cells)),
         "profile": sha256(canonical_json([profile, chosen, parameters or {}])),

@@ -185,7 +185,6 @@ def execute(notebook: Path, profile: str, parameters: dict[str, Any], target: Pa
     import papermill
     from papermill.exceptions import PapermillExecutionError
 
-    root = project_root()
     page = nbformat.read(notebook, as_version=4)
     names = _parameter_names(page)
     for name in parameters:
@@ -195,7 +194,7 @@ def execute(notebook: Path, profile: str, parameters: dict[str, Any], target: Pa
     given = {**({} if profile == "lab" else {"PROFILE": profile}), **parameters}
     partial = target.with_suffix(".failed.ipynb")
     partial.parent.mkdir(parents=True, exist_ok=True)
-    with _kernel(root) as log:
+    with _kernel(notebook.resolve().parents[1]) as log:
         try:
             executed = papermill.execute_notebook(
                 notebook, partial, given, kernel_name=KERNEL, progress_bar=False, cwd=notebook.parent
@@ -238,7 +237,7 @@ def run(names: Sequence[str], profile: str = "lab", parameters: dict[str, Any] |
     list of Path
         The executed notebooks.
     """
-    out = out or project_root() / "_build" / "runs" / profile
+    out = out or folder().parent / "_build" / "runs" / profile
     done = []
     for notebook in choose(names):
         execute(notebook, profile, parameters or {}, out / notebook.name)

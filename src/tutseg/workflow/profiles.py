@@ -1,5 +1,6 @@
 """Profiles: how large a chapter runs (``lab``, ``gpu``, ``paper``), with its hardware, minutes and expected score."""
 
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -34,7 +35,7 @@ class Profile(BaseModel):
     settings: dict[str, Any]
 
 
-def load_profile(chapter: str, name: str) -> Profile:
+def load_profile(chapter: str, name: str, folder: Path | None = None) -> Profile:
     """Read one profile of a chapter.
 
     Parameters
@@ -43,13 +44,15 @@ def load_profile(chapter: str, name: str) -> Profile:
         The notebook's name without its ending, such as ``01_dme_fd``.
     name : str
         ``lab``, ``gpu`` or ``paper``.
+    folder : Path, optional
+        Where the profiles are; the checkout's ``notebooks/profiles`` if not given.
 
     Raises
     ------
     InputError
         The file is missing or malformed, or has no such profile.
     """
-    path = project_root() / "notebooks" / "profiles" / f"{chapter}.yaml"
+    path = (folder or project_root() / "notebooks" / "profiles") / f"{chapter}.yaml"
     if name not in PROFILES:
         raise unknown("profile", name, PROFILES)
     try:

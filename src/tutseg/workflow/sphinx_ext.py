@@ -16,16 +16,16 @@ import nbformat
 from sphinx.application import Sphinx
 
 from tutseg import __version__
-from tutseg.files import project_root, sha256
+from tutseg.files import sha256
 from tutseg.report.pages import GENERATED
 from tutseg.workflow.freshness import changed
 
 _MARK = re.compile(r"^<!-- generated: ([a-z-]+) -->$", re.MULTILINE)
 
 
-def executed_folder() -> Path:
+def executed_folder(root: Path) -> Path:
     """Where the executed notebooks of the profile being rendered lie (``$TUTSEG_PROFILE``, by default ``lab``)."""
-    return project_root() / "_build" / "executed" / os.environ.get("TUTSEG_PROFILE", "lab")
+    return root / "_build" / "executed" / os.environ.get("TUTSEG_PROFILE", "lab")
 
 
 def with_outputs(page: nbformat.NotebookNode, executed: nbformat.NotebookNode) -> nbformat.NotebookNode:
@@ -34,19 +34,15 @@ def with_outputs(page: nbformat.NotebookNode, executed: nbformat.NotebookNode) -
     The prose is the committed one; outputs belong to the code cells in order. A cell of injected parameters is kept,
     because it shows the values that hold.
     """
-    ran = iter([cell for cell in executed.cells if cell.cell_type == "code"])
+    ran = [cell for cell in executed.cells if cell.cell_type == "code"]
     cells = []
     for cell in page.cells:
         cells.append(cell)
-        if cell.cell_type != "code":
-            continue
-        done = next(ran, None)
-        if done is not None and "injected-parameters" in done.metadata.get("tags", []):
-            done.metadata = {"tags": done.metadata["tags"]}
-            cells.insert(len(cells) - 1, done)
-            done = next(ran, None)
-        if done is not None:
+        if cell.cell_type == "code" and ran:
+            done = ran.pop(0)
             cell.outputs, cell.execution_count = done.outputs, done.execution_count
+            if ran and "injected-parameters" in ran[0].metadata.get("tags", []):
+                cells.append(ran.pop(0))
     page.cells = cells
     page.metadata["language_info"] = executed.metadata.get("language_info", {"name": "python"})
     return page
@@ -68,21 +64,21 @@ def colophon(notebook: Path, executed: Path) -> str:
     return f"{line}\n\n:::{{warning}}\nThese results are older than {names}: run `tutseg book` again.\n:::"
 
 
-def filled(page: Path, text: str) -> str:
-    """A page's source with its outputs or its generated parts in place."""
+def filled(page: Path, text: str, folder: Path) -> str:
+    """A page's source with its outputs, from the executed notebooks in `folder`, or its generated parts in place."""
     if page.suffix == ".ipynb":
-        executed = executed_folder() / page.name
+        executed = folder / page.name
         notebook = nbformat.reads(text, as_version=4)
         if executed.exists():
             notebook = with_outputs(notebook, nbformat.read(executed, as_version=4))
         notebook.cells.append(nbformat.v4.new_markdown_cell(colophon(page, executed), id="colophon"))
         return nbformat.writes(notebook)
-    return _MARK.sub(lambda mark: GENERATED[mark[1]](executed_folder()), text)
+    return _MARK.sub(lambda mark: GENERATED[mark[1]](folder), text)
 
 
 def _on_read(app: Sphinx, docname: str, source: list[str]) -> None:
     page = Path(app.env.doc2path(docname))
-    source[0] = filled(page, source[0])
+    source[0] = filled(page, source[0], executed_folder(Path(app.srcdir)))
     _digests(app)[docname] = sha256(source[0])
 
 
@@ -94,8 +90,10 @@ def _digests(app: Sphinx) -> dict[str, str]:
 
 def _outdated(app: Sphinx, env, added: set[str], changed_pages: set[str], removed: set[str]) -> list[str]:
     """Pages whose own file is as it was, but not what would be filled in."""
+    folder = executed_folder(Path(app.srcdir))
     pages = {name: Path(env.doc2path(name)) for name in env.found_docs - added - changed_pages - removed}
-    return [name for name, page in pages.items() if sha256(filled(page, page.read_text())) != _digests(app).get(name)]
+    now = {name: sha256(filled(page, page.read_text(), folder)) for name, page in pages.items()}
+    return [name for name, digest in now.items() if digest != _digests(app).get(name)]
 
 
 def _plain_bars(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
