@@ -40,16 +40,42 @@ def log_frequencies(waves: int) -> np.ndarray:
     return np.log(k).astype(np.float32)
 
 
+def unit(field: np.ndarray) -> np.ndarray:
+    """The field with mean 0 and standard deviation 1."""
+    field = field - field.mean()
+    return field / (field.std() + 1e-6)
+
+
+def coherent_noise(
+    rng: np.random.Generator, shape: tuple[int, int], slope: float, waves: int = 32, lowest: float = 0.5
+) -> np.ndarray:
+    """Noise with detail at chosen scales, float32 ``shape``, mean 0 and deviation 1; the same at every size.
+
+    Parameters
+    ----------
+    slope : float
+        Amplitude falls as frequency^-slope: 0 grain, 1 fractal skin, 2 and more smooth patches.
+    waves : int
+        Half waves a picture (times 1.4) of the finest detail.
+    lowest : float
+        Half waves a picture of the coarsest detail; near `waves` gives a band.
+    """
+    log_k = log_frequencies(waves)
+    amplitude = np.exp(-np.float32(slope) * log_k) * (log_k >= np.log(lowest))
+    amplitude *= rng.standard_normal((waves, waves), dtype=np.float32)
+    return unit(cosines(shape[0], waves) @ amplitude @ cosines(shape[1], waves).T)
+
+
 def smoothstep(value: np.ndarray) -> np.ndarray:
     """0 below 0, 1 above 1, and a cubic with flat ends between."""
     value = np.clip(value, 0, 1)
     return value * value * (3 - 2 * value)
 
 
-def unit(field: np.ndarray) -> np.ndarray:
-    """The field with mean 0 and standard deviation 1."""
-    field = field - field.mean()
-    return field / (field.std() + 1e-6)
+def level_depth(field: np.ndarray) -> np.ndarray:
+    """About the signed distance to the zero level of a smooth field, in picture widths: value over slope."""
+    down, across = np.gradient(field)
+    return field / (np.hypot(down, across) * len(field) + 1e-3).astype(np.float32)
 
 
 def log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
@@ -101,21 +127,8 @@ class Canvas:
         return np.random.Generator(np.random.Philox(key=key))
 
     def noise(self, rng: np.random.Generator, slope: float, waves: int = 32, lowest: float = 0.5) -> np.ndarray:
-        """Coherent noise ``(size, size)``, mean 0 and deviation 1, the same at every size.
-
-        Parameters
-        ----------
-        slope : float
-            Amplitude falls as frequency^-slope: 0 grain, 1 fractal skin, 2 and more smooth patches.
-        waves : int
-            Half waves a picture (times 1.4) of the finest detail.
-        lowest : float
-            Half waves a picture of the coarsest detail; near `waves` gives a band.
-        """
-        basis = cosines(self.size, waves)
-        log_k = log_frequencies(waves)
-        amplitude = np.exp(-np.float32(slope) * log_k) * (log_k >= np.log(lowest))
-        return unit(basis @ (amplitude * rng.standard_normal((waves, waves), dtype=np.float32)) @ basis.T)
+        """`coherent_noise` over the picture ``(size, size)``."""
+        return coherent_noise(rng, (self.size, self.size), slope, waves, lowest)
 
     def strokes(self, lines: list[tuple[np.ndarray, float]], fine: int = 3) -> np.ndarray:
         """Coverage ``(size, size)`` in [0, 1] of polylines ``(points (n, 2) in picture widths, width)``."""

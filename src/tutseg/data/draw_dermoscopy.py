@@ -58,8 +58,7 @@ class Look:
     yellower: tuple[float, float] = (15, 7)
     hue_noise: float = 4.0  # how far each tone's colour leaves the line from skin to lesion
     fringe: tuple[float, float] = (0.12, 0.9)  # width over the lesion's radius
-    rim: tuple[float, float] = (0.18, 0.42)  # where in the fringe an annotator sees the border: 0 outer, 1 inner end
-    loose: float = 0.1  # share of borders drawn around the fringe
+    rim: tuple[float, float] = (0.4, 0.62)  # where in the fringe an annotator sees the border: 0 outer, 1 inner end
     relief: tuple[float, float] = (0.006, 0.03)
     balance: float = 0.03  # log-gain per channel
     blur: tuple[float, float] = (0.0, 0.008)
@@ -84,7 +83,7 @@ LOOKS = {
         yellower=(13, 11),
         hue_noise=10.0,
         fringe=(0.05, 1.2),
-        rim=(0.1, 0.5),
+        rim=(0.35, 0.65),
         relief=(0.004, 0.06),
         balance=0.08,
         blur=(0.0, 0.02),
@@ -231,11 +230,11 @@ def pigment(canvas: Canvas, look: Look, label: str, on, rgb, lab, depth, angle, 
     shift[0] = max(shift[0], 8 - lab[0])
     contrast = float(np.linalg.norm(shift))
 
-    # Opacity rises from 0 to 1 over a fringe whose width varies along the border; annotators see the border in its
-    # outer half. Without the fringe, pigment and mask are the same set of pixels.
+    # Opacity rises from 0 to 1 over a fringe whose width varies along the border; annotators see the border near its
+    # middle. Without the fringe, pigment and mask are the same set of pixels.
     width, rim = np.float32(1e-4), 0.5
     if on("fringe"):
-        rim = rng.uniform(-0.15, 0.1) if rng.random() < look.loose else rng.uniform(*look.rim)
+        rim = rng.uniform(*look.rim)
         width = radius * log_uniform(rng, *look.fringe) * np.exp(0.4 * canvas.noise(rng, 2.0, 8))
         width = np.maximum(width, 0.012)
     opacity = smoothstep(depth / width + rim)

@@ -6,6 +6,7 @@ from importlib import import_module
 import numpy as np
 
 from tutseg.data.draw_canvas import Canvas, Drawing
+from tutseg.data.noise import LabelNoise, redraw
 from tutseg.data.sample import Sample
 from tutseg.errors import InputError, unknown
 
@@ -13,6 +14,8 @@ STYLES = ("synth", "synth-wild")
 CLINICS = ("a", "b")
 KINDS = {
     "dermoscopy": "tutseg.data.draw_dermoscopy",
+    "lung-ct": "tutseg.data.draw_lung",
+    "endoscopy": "tutseg.data.draw_endoscopy",
 }
 
 
@@ -24,6 +27,25 @@ def fuzziness(drawing: Drawing) -> np.ndarray:
     """
     s = np.maximum(drawing.sigma, 1e-4)
     return (s / (s + 0.02) * np.exp(-0.5 * (drawing.depth / s) ** 2)).astype(np.float32)
+
+
+def panel(m: int, seed: int) -> tuple[LabelNoise, ...]:
+    """m annotators, each with a habit of its own: a bias, a hand more or less steady, an eye for satellites.
+
+    `warp` counts in units of the border's own uncertainty, so that they disagree where the border is fuzzy.
+    """
+    habits = []
+    for k in range(m):
+        rng = np.random.default_rng([seed % 2**32, k])
+        habits.append(
+            LabelNoise(
+                grow=rng.normal(0, 0.008),
+                warp=rng.uniform(0.5, 1.2),
+                smooth=rng.uniform(0, 0.012),
+                miss=rng.uniform(0, 0.6),
+            )
+        )
+    return tuple(habits)
 
 
 class Synth:
@@ -46,12 +68,15 @@ class Synth:
         One of two instruments, for domain shift; None mixes.
     artefacts : tuple of str or None
         Exactly these artefacts in every picture; None for the style's own mixture.
-    annotators : int
-        How many simulated annotators draw each picture; their masks are in ``extra["annotators"]``.
-    kind : str
-        "dermoscopy".
+    annotators : int or tuple of LabelNoise
+        How many simulated annotators draw each picture (see `panel`), or the habits of each; their masks are in
+        ``extra["annotators"]``, uint8 ``(m, H, W)``.
+    kind : {"dermoscopy", "lung-ct", "endoscopy"}
+        What is drawn.
     without : tuple of str
         Drawn features to leave out (an ablation); all else stays as it was.
+    target : {None, "infection", "lungs"}
+        What the mask of a CT slice shows; None is the infection.
 
     Raises
     ------
@@ -67,9 +92,10 @@ class Synth:
         style: str = "synth",
         clinic: str | None = None,
         artefacts: tuple[str, ...] | None = None,
-        annotators: int = 0,
+        annotators: int | tuple[LabelNoise, ...] = 0,
         kind: str = "dermoscopy",
         without: tuple[str, ...] = (),
+        target: str | None = None,
     ) -> None:
         if size < 32:
             raise InputError(f"size {size} is too small to draw", "use 32 or more")
@@ -89,6 +115,11 @@ class Synth:
             known = {*self._drawer.FEATURES, *self._drawer.ARTEFACTS, "lesion"}
             if name not in known:
                 raise unknown("feature", name, known)
+        targets = getattr(self._drawer, "TARGETS", ())
+        if target is not None and target not in targets:
+            raise unknown("target", target, targets)
+        self._options = {"target": target} if target else {}
+        self.annotators = panel(annotators, seed) if isinstance(annotators, int) else tuple(annotators)
         self.size, self.seed, self.style, self.clinic, self.kind = size, seed, style, clinic, kind
         self.artefacts, self.without = artefacts, tuple(without)
         self.name = style
@@ -102,8 +133,11 @@ class Synth:
         if not 0 <= index < len(self):
             raise IndexError(index)
         canvas = Canvas(self.size, self.seed, index)
-        drawing = self._drawer.draw(canvas, self.style, self.clinic, self.artefacts, self.without)
+        drawing = self._drawer.draw(canvas, self.style, self.clinic, self.artefacts, self.without, **self._options)
         extra = {"fuzziness": fuzziness(drawing), **drawing.layers}
+        if self.annotators:
+            mask, rng = drawing.mask, canvas.stream("annotators")
+            extra["annotators"] = np.stack([redraw(mask, habit, rng, drawing.sigma) for habit in self.annotators])
         name = self.ids[index]
         return Sample(drawing.image, drawing.mask, name, name, drawing.label, extra)
 
