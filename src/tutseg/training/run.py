@@ -8,12 +8,14 @@ import platform
 import shutil
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from lightning.fabric import seed_everything
 
@@ -77,8 +79,19 @@ def environment() -> dict[str, str]:
         "python": platform.python_version(),
         "torch": torch.__version__,
         "commit": commit,
+        "code": code_stamp(),
         "lock": sha256(lock.read_bytes())[:16] if lock and lock.exists() else "unknown",
     }
+
+
+@lru_cache(maxsize=1)
+def code_stamp() -> str:
+    """Hash of the sources that decide a trial's numbers: everything from the data up to the training loop."""
+    package = Path(__file__).resolve().parents[1]
+    rooms = [package / "metrics.py", package / "losses.py"]
+    for room in ("data", "nets", "methods", "training"):
+        rooms += sorted((package / room).glob("*.py"))
+    return sha256("\n".join(sha256(path.read_bytes()) for path in rooms))[:16]
 
 
 def device_name(device: torch.device) -> str:
@@ -119,8 +132,73 @@ def _start_from(method: Method, folder: Path) -> None:
         net.load_state_dict(trained)
 
 
+@dataclass(frozen=True)
+class Run:
+    """A finished run folder.
+
+    Parameters
+    ----------
+    folder : Path
+        Where it is.
+    result : dict
+        The content of its ``result.json``.
+    """
+
+    folder: Path
+    result: dict[str, Any]
+
+    @property
+    def trial(self) -> Trial:
+        """What was run."""
+        return Trial(**self.result["trial"])
+
+    def per_image(self, score: str = "dice", view: str | None = None) -> tuple[list[str], np.ndarray]:
+        """Ids of the test images and one score of each ``(n,)``, by the default view unless another is named."""
+        view = view or next(iter(self.result["scores"]))
+        with open(self.folder / "per_image.csv", newline="") as file:
+            rows = [row for row in csv.DictReader(file) if row["view"] == view]
+        return [row["id"] for row in rows], np.array([float(row[score]) for row in rows])
+
+    def log(self) -> dict[str, np.ndarray]:
+        """Every loss term and weight of every step, each ``(steps,)``."""
+        with open(self.folder / "log.csv", newline="") as file:
+            rows = list(csv.DictReader(file))
+        return {name: np.array([float(row[name]) for row in rows]) for name in rows[0]}
+
+    def method(self, step: int | None = None) -> Method:
+        """The trained method, or as it was after `step` steps where snapshots were kept."""
+        method, _ = load_run(self.folder)
+        if step is not None:
+            load_weights(snapshot_path(self.folder, step), method)
+        return method
+
+
+def run_trials(
+    trials: Sequence[Trial], folder: Path, root: str | None = None, device: str = "auto", keep_snapshots: bool = False
+) -> list[Run]:
+    """Run a chapter's trials one after another, with one line of output each.
+
+    Each goes to ``folder/<code stamp>/<trial id>``, so a trial is taken as done only if the code that decides its
+    numbers is still the same.
+    """
+    runs = []
+    for trial in trials:
+        place = folder / code_stamp() / trial.id
+        runs.append(Run(place, run_trial(trial, root, device, place, _quiet, keep_snapshots)))
+        view, scores = next(iter(runs[-1].result["scores"].items()))
+        dice, seconds = scores["dice"]["per_image"], runs[-1].result["seconds"]["train"]
+        what = f"{trial.method:<12}seed {trial.seed}  Dice {dice['mean']:.3f} over {dice['n']} test images ({view})"
+        print(f"{what}, {seconds:.0f} s of training", flush=True)
+    return runs
+
+
 def run_trial(
-    trial: Trial, root: str | None = None, device: str = "auto", out: Path | None = None, report: Report = _quiet
+    trial: Trial,
+    root: str | None = None,
+    device: str = "auto",
+    out: Path | None = None,
+    report: Report = _quiet,
+    keep_snapshots: bool = False,
 ) -> dict[str, Any]:
     """Train, evaluate and write a run folder; a finished one is returned as it is, an unfinished one goes on.
 
@@ -136,6 +214,8 @@ def run_trial(
         Run folder; None: the trial's own.
     report : callable
         Called with (stage, done, total), stage one of "read", "train", "score".
+    keep_snapshots : bool
+        Leave the weights of every evaluation point in ``snapshots/``.
 
     Returns
     -------
@@ -195,7 +275,8 @@ def run_trial(
         },
     }
     atomic_write(folder / "result.json", json.dumps(result, indent=1))
-    shutil.rmtree(folder / "snapshots", ignore_errors=True)
+    if not keep_snapshots:
+        shutil.rmtree(folder / "snapshots", ignore_errors=True)
     (folder / "state.pt").unlink(missing_ok=True)
     report("score", 2, 2)
     return result
