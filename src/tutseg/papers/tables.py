@@ -18,6 +18,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from tutseg.errors import InputError, unknown
 from tutseg.files import knowledge
+from tutseg.papers.cell import Cell
 
 if TYPE_CHECKING:
     import pandas
@@ -156,48 +157,6 @@ class Paper(_Strict):
             f"no table {number} in the paper '{self.title[:40]}...'",
             f"choose one of {', '.join(str(table.number) for table in self.tables)}",
         )
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One printed number.
-
-    Parameters
-    ----------
-    paper, table : str, int
-        Where it is printed.
-    row : str
-        Method or system, as printed.
-    setting : dict
-        Data set, labelled share, split, ablation: whatever tells the cell from the others of its row.
-    metric : str
-        As the column is *labelled*, even where the content is another.
-    value, spread : Decimal, Decimal or None
-        With exactly the printed digits.
-    position : str
-        Row and column in the printed table, ``r3c2``.
-    quote : str
-        The text that carries it in the paper's text layer, with its reading errors.
-    unit, direction : str
-        Of the metric, see `Table`.
-    """
-
-    paper: str
-    table: int
-    row: str
-    setting: dict[str, str]
-    metric: str
-    value: Decimal
-    spread: Decimal | None
-    position: str
-    quote: str
-    unit: str
-    direction: str
-
-    @property
-    def digits(self) -> int:
-        """Decimals printed."""
-        return -int(self.value.as_tuple().exponent)
 
 
 def papers() -> list[str]:
