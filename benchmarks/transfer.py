@@ -12,8 +12,11 @@ The drawings were tuned on the real pictures whose SHA-256 of the id is even ("t
 import argparse
 import csv
 import hashlib
+import json
 import os
 import time
+from dataclasses import replace
+from itertools import product
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -63,9 +66,15 @@ def load_real(names: tuple[str, ...], size: int, packed: Path | None) -> dict[st
 
 def draw_range(task: tuple[int, int, dict]) -> tuple[np.ndarray, np.ndarray]:
     """Pictures and masks of one stretch of indices."""
+    from tutseg.data import draw_dermoscopy
     from tutseg.data.synth import Synth
 
     first, last, options = task
+    options = dict(options)
+    if look := options.pop("look"):
+        style = options["style"]
+        ranges = {k: tuple(v) if isinstance(v, list) else v for k, v in look.items()}
+        draw_dermoscopy.LOOKS[style] = replace(draw_dermoscopy.LOOKS[style], **ranges)
     source = Synth(last, **options)
     samples = [source[i] for i in range(first, last)]
     return np.stack([s.image for s in samples]), np.stack([s.mask for s in samples])
@@ -156,6 +165,9 @@ def main() -> None:
     parser.add_argument("--style", nargs="+", default=["synth"])
     parser.add_argument("--without", nargs="*", default=[], metavar="FEATURE", help="leave these out, all at once")
     parser.add_argument("--ablate", action="store_true", help="the whole, then every feature left out in turn")
+    parser.add_argument(
+        "--look", nargs="+", type=json.loads, default=[{}], help="JSON: fields of Look to vary (tuning)"
+    )
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--steps", type=int, default=600)
     parser.add_argument("--size", type=int, default=96)
@@ -182,15 +194,17 @@ def main() -> None:
     real = load_real(REAL[args.kind], args.size, args.real)
     left_out = [args.without] + ([[f] for f in (*drawer.FEATURES, *drawer.ARTEFACTS)] if args.ablate else [])
     n = args.n or 16 * args.steps
-    for style in args.style:
+    for style, look in product(args.style, args.look):
         for without in left_out:
             for seed in args.seeds:
                 start = time.perf_counter()
                 options = {"size": args.size, "seed": seed, "style": style, "kind": args.kind, "without": without}
+                options["look"] = look
                 images, masks = draw(n, args.workers, options)
                 drawn = time.perf_counter()
                 net = train(images, masks, args.size, args.steps, seed, args.device)
-                row = {"kind": args.kind, "style": style, "without": "+".join(without), "seed": seed, "n": n}
+                row = {"kind": args.kind, "style": style, "without": "+".join(without)}
+                row |= {"look": json.dumps(look) if look else "", "seed": seed, "n": n}
                 row |= {"steps": args.steps, "size": args.size}
                 for name, data in real.items():
                     dice = per_image_dice(net, data["images"], data["masks"], args.device)

@@ -6,6 +6,7 @@ Everything is stated in picture widths, so that a picture drawn at 64 and at 256
 import io
 import math
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -13,6 +14,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 from scipy import ndimage
 
+WHITE = 0.95047, 1.0, 1.08883  # D65
 WINDOW = 0.15, 0.85  # the cosine basis has zero slope at its ends; a window inside it shows no such edge
 
 
@@ -43,7 +45,7 @@ def log_frequencies(waves: int) -> np.ndarray:
 def unit(field: np.ndarray) -> np.ndarray:
     """The field with mean 0 and standard deviation 1."""
     field = field - field.mean()
-    return field / (field.std() + 1e-6)
+    return field * np.float32(1 / (math.sqrt(np.vdot(field, field) / field.size) + 1e-6))
 
 
 def coherent_noise(
@@ -83,24 +85,21 @@ def log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
     return math.exp(rng.uniform(math.log(low), math.log(high)))
 
 
-def lab_to_rgb(lab: np.ndarray) -> np.ndarray:
-    """CIE Lab (D65) ``(..., 3)`` to sRGB in [0, 1], colours out of gamut clipped.
+def lab_to_rgb(lab: Sequence[float]) -> np.ndarray:
+    """One colour from CIE Lab (D65) to sRGB in [0, 1], clipped to the gamut, ``(3,)``.
 
-    A few colours a picture do not pay for the checks of ``skimage.color.lab2rgb``; a test holds the two equal.
+    Ten single colours a picture do not pay for the array machinery of ``skimage.color.lab2rgb``; a test holds the
+    two equal.
     """
-    L, a, b = np.moveaxis(np.asarray(lab, dtype=np.float64), -1, 0)
-    fy = (L + 16) / 116
-    f = np.stack([fy + a / 500, fy, np.maximum(fy - b / 200, 0)], -1)
-    xyz = np.where(f > 0.2068966, f**3, (f - 16 / 116) / 7.787) * (0.95047, 1.0, 1.08883)
-    matrix = np.array(
-        [
-            [3.24048134, -1.53715152, -0.49853633],
-            [-0.96925495, 1.87599, 0.04155593],
-            [0.05564664, -0.20404134, 1.05731107],
-        ]
+    fy = (lab[0] + 16) / 116
+    f = (fy + lab[1] / 500, fy, max(fy - lab[2] / 200, 0.0))
+    X, Y, Z = (w * (t**3 if t > 0.2068966 else (t - 16 / 116) / 7.787) for t, w in zip(f, WHITE, strict=True))
+    linear = (
+        3.24048134 * X - 1.53715152 * Y - 0.49853633 * Z,
+        -0.96925495 * X + 1.87599 * Y + 0.04155593 * Z,
+        0.05564664 * X - 0.20404134 * Y + 1.05731107 * Z,
     )
-    linear = np.clip(xyz @ matrix.T, 0, None)
-    return np.clip(np.where(linear > 0.0031308, 1.055 * linear ** (1 / 2.4) - 0.055, 12.92 * linear), 0, 1)
+    return np.array([min(max(1.055 * c ** (1 / 2.4) - 0.055 if c > 0.0031308 else 12.92 * c, 0), 1) for c in linear])
 
 
 def blend(rgb: np.ndarray, colour: np.ndarray, cover: np.ndarray) -> np.ndarray:

@@ -53,7 +53,7 @@ class Look:
     skin_L: tuple[float, float] = (71, 9)
     skin_a: tuple[float, float] = (10, 6)
     skin_b: tuple[float, float] = (12, 7)
-    darker: tuple[float, float] = (24, 0.6)  # median and log-deviation of the drop in L
+    darker: tuple[float, float] = (25, 0.5)  # median and log-deviation of the drop in L
     redder: tuple[float, float] = (11, 6)
     yellower: tuple[float, float] = (15, 7)
     hue_noise: float = 4.0  # how far each tone's colour leaves the line from skin to lesion
@@ -78,7 +78,7 @@ LOOKS = {
         skin_L=(69, 13),
         skin_a=(11, 9),
         skin_b=(13, 10),
-        darker=(22, 0.75),
+        darker=(24, 0.6),
         redder=(10, 9),
         yellower=(13, 11),
         hue_noise=10.0,
@@ -221,18 +221,18 @@ def pigment(canvas: Canvas, look: Look, label: str, on, rgb, lab, depth, angle, 
     drop = look.darker[0] * np.exp(rng.normal(0, look.darker[1])) * (1.3 if label == "melanoma" else 1.0)
     shift = np.array([-drop, rng.normal(*look.redder), rng.normal(*look.yellower)])
     shift[2] -= 0.3 * max(drop - 25, 0)  # the darkest pigment is grey
-    if on("pale") and rng.random() < 0.12:
+    if on("pale") and rng.random() < 0.08:
         shift = np.array([-rng.uniform(0, 8), rng.uniform(4, 18), rng.normal(2, 5)])
     if not on("pale"):
         shift[0] = min(shift[0], -15)
-    if np.linalg.norm(shift) < 6:
-        shift *= 6 / np.linalg.norm(shift)
+    faintest = 7 + 15 * radius  # a faint patch that fills the picture is skin to anybody's eye
+    shift *= max(1, faintest / np.linalg.norm(shift))
     shift[0] = max(shift[0], 8 - lab[0])
     contrast = float(np.linalg.norm(shift))
 
     # Opacity rises from 0 to 1 over a fringe whose width varies along the border; annotators see the border near its
     # middle. Without the fringe, pigment and mask are the same set of pixels.
-    width, rim = np.float32(1e-4), 0.5
+    width, rim = np.float32(1e-6), 0.5
     if on("fringe"):
         rim = rng.uniform(*look.rim)
         width = radius * log_uniform(rng, *look.fringe) * np.exp(0.4 * canvas.noise(rng, 2.0, 8))
@@ -253,7 +253,7 @@ def pigment(canvas: Canvas, look: Look, label: str, on, rgb, lab, depth, angle, 
             )
         )
 
-    middle, dark, light = colour(0, 0, 0), colour(-0.6 * drop - 8, -2, -6), colour(min(0.4 * drop, 12), 0, 2)
+    middle, dark, light = colour(0, 0, 0), colour(-0.6 * drop - 8, -2, -6), colour(min(0.3 * drop, 9), 0, 2)
     lesion = plain(canvas, middle)
     if on("tones"):
         rng = canvas.stream("tones")
@@ -288,7 +288,7 @@ def pigment(canvas: Canvas, look: Look, label: str, on, rgb, lab, depth, angle, 
             lesion = blend(lesion, lab_to_rgb((rng.uniform(35, 68), rng.uniform(-3, 10), rng.uniform(-20, 0))), patch)
     if on("regression"):
         rng = canvas.stream("regression")
-        if rng.random() < (0.35 if label == "melanoma" else 0.12):
+        if rng.random() < (0.3 if label == "melanoma" else 0.08):
             patch = smoothstep((canvas.noise(rng, 1.8, 16) + rng.uniform(-1.2, -0.2)) * 2) * rng.uniform(0.4, 0.95)
             pale = lab + (rng.uniform(-2, 14), rng.normal(0, 5), rng.normal(-3, 5))
             lesion = blend(lesion, lab_to_rgb(np.clip(pale, (0, -30, -30), (98, 60, 60))), patch)
@@ -348,7 +348,8 @@ def bubbles(canvas: Canvas, rgb, layers, rng):
     x, y = grid(canvas.size)
     drop, place = rng.uniform(0.15, 0.6), rng.normal(0, 0.3, 2).tolist()  # the edge of the drop of gel
     edge = np.hypot(x - place[0], y - place[1]) - drop + 0.03 * canvas.noise(rng, 2, 8)
-    rgb = rgb * (1 + rng.uniform(-0.25, 0.35) * np.exp(-((edge / rng.uniform(0.006, 0.03)) ** 2)))
+    rim_of_gel = np.exp(-((edge / rng.uniform(0.006, 0.03)) ** 2))
+    rgb = rgb * (1 + rng.uniform(-0.25, 0.35) * rim_of_gel)
     count = rng.integers(3, 40)
     seat = rng.uniform(-0.5, 0.5, 2)
     centres = seat + rng.normal(0, rng.uniform(0.08, 0.35), (count, 2))
@@ -356,7 +357,7 @@ def bubbles(canvas: Canvas, rgb, layers, rng):
     disc = canvas.discs(centres, radii)
     rim = np.clip(disc - canvas.discs(centres, radii * 0.75), 0, 1)
     spark = canvas.discs(centres + 0.35 * radii[:, None], radii * 0.25)
-    layers["bubbles"] = disc > 0.3
+    layers["bubbles"] = (disc > 0.3) | (rim_of_gel > 0.3)
     rgb = blend(rgb, (0.95, 0.95, 0.92), np.clip(rim * rng.uniform(0.2, 0.6), 0, 1))
     return blend(rgb, (1, 1, 1), spark * rng.uniform(0.4, 0.9))
 

@@ -3,6 +3,8 @@
 Grey values are Hounsfield units shown through a lung window of varying centre and width.
 """
 
+import math
+
 import numpy as np
 
 from tutseg.data.draw_canvas import Canvas, Drawing, camera, grid, level_depth, log_uniform, smoothstep, soften
@@ -33,16 +35,20 @@ def rounded(a: np.ndarray, b: np.ndarray, radius: float) -> np.ndarray:
     return -radius * np.logaddexp(-a / radius, -b / radius)
 
 
-def grow(branches: list, start: np.ndarray, angle: float, width: float, rng: np.random.Generator) -> None:
-    """Add a vessel that runs on, thins and forks to `branches`, as polylines for `Canvas.strokes`."""
-    length = width * rng.uniform(5, 11)
-    turns = angle + np.cumsum(rng.normal(0, 0.18, 4))
-    steps = np.stack([np.cos(turns), np.sin(turns)], 1) * length / 4
-    points = start + np.vstack([np.zeros(2), np.cumsum(steps, 0)])
-    branches.append((points, width))
+def grow(branches: list, x: float, y: float, angle: float, width: float, rng: np.random.Generator) -> None:
+    """Add a vessel that runs on from (x, y), thins and forks to `branches`, as polylines for `Canvas.strokes`."""
+    length, *turns = rng.uniform(-1, 1, 5).tolist()
+    step = width * (8 + 3 * length) / 4
+    points = [(x, y)]
+    for turn in turns:
+        angle += 0.3 * turn
+        x, y = x + step * math.cos(angle), y + step * math.sin(angle)
+        points.append((x, y))
+    branches.append((np.array(points), width))
     if width > 0.0045:
         for side in (-1, 1):
-            grow(branches, points[-1], turns[-1] + side * rng.uniform(0.2, 0.7), width * rng.uniform(0.55, 0.8), rng)
+            fork, thin = rng.random(2).tolist()
+            grow(branches, x, y, angle + side * (0.2 + 0.5 * fork), width * (0.55 + 0.25 * thin), rng)
 
 
 def draw(
@@ -106,8 +112,9 @@ def draw(
         branches = []
         for side in (-1, 1):
             for _ in range(rng.integers(4, 9)):
-                start = np.array([side * rng.uniform(gap, gap + 0.06), rng.uniform(-0.06, 0.08)])
-                grow(branches, start, rng.normal(0 if side > 0 else np.pi, 0.9), rng.uniform(0.006, 0.014), rng)
+                hilum = side * rng.uniform(gap, gap + 0.06), rng.uniform(-0.06, 0.08)
+                outward = rng.normal(0 if side > 0 else math.pi, 0.9)
+                grow(branches, *hilum, outward, rng.uniform(0.006, 0.014), rng)
         vessel = canvas.strokes(branches)
         dots = smoothstep((canvas.noise(rng, 0.4, 96, 12) - rng.uniform(1.6, 2.4)) * 2)  # vessels seen end on
         vessel = np.maximum(vessel, dots * rng.uniform(0.4, 0.9))

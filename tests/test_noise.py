@@ -1,0 +1,126 @@
+"""Label noise: closed forms (a disc, a half plane), brute force over pairs, and the identities it promises."""
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+
+from tutseg.data.noise import LabelNoise, add_noise, agreement, redraw
+from tutseg.errors import InputError
+
+SIZE = 128
+Y, X = np.mgrid[:SIZE, :SIZE] + 0.5
+
+
+def disc(radius, x=64.0, y=64.0):
+    return (np.hypot(X - x, Y - y) < radius).astype(np.uint8)
+
+
+@pytest.mark.parametrize("mask", [disc(30), disc(30)[:, 20:90], np.zeros((40, 50)), np.ones((40, 50)), 255 * disc(9)])
+def test_no_noise_is_the_identity(mask):
+    noisy, changed = add_noise(mask, LabelNoise(), seed=3)
+    assert noisy.dtype == np.uint8 and changed.dtype == bool
+    np.testing.assert_array_equal(noisy, mask > 0)
+    assert not changed.any()
+
+
+@pytest.mark.parametrize(
+    "style",
+    [
+        LabelNoise(warp=0.03),
+        LabelNoise(grow=0.04),
+        LabelNoise(grow=-0.04),
+        LabelNoise(drop=0.3),
+        LabelNoise(smooth=0.05, warp=0.01),
+    ],
+)
+def test_noise_map_is_the_difference_and_the_seed_decides(style):
+    mask = disc(30) | disc(8, 20, 20)
+    noisy, changed = add_noise(mask, style, seed=1)
+    np.testing.assert_array_equal(changed, np.logical_xor(noisy, mask))
+    assert changed.any()
+    np.testing.assert_array_equal(noisy, add_noise(mask, style, seed=1)[0])
+    if style.warp or style.drop:
+        assert (noisy != add_noise(mask, style, seed=2)[0]).any()
+
+
+@pytest.mark.parametrize("pixels", [-12, -5, 5, 12])
+def test_growing_a_disc_changes_its_radius(pixels):
+    noisy, _ = add_noise(disc(30), LabelNoise(grow=pixels / SIZE), seed=0)
+    assert np.sqrt(noisy.sum() / np.pi) == pytest.approx(30 + pixels, abs=0.5)
+
+
+@pytest.mark.parametrize("amplitude", [0.02, 0.05])
+def test_warp_moves_a_straight_border_by_its_own_deviation(amplitude):
+    half_plane = (X < 64).astype(np.uint8)
+    moved = [
+        redraw(half_plane, LabelNoise(warp=amplitude), np.random.default_rng(s)).sum(1, dtype=float) - 64
+        for s in range(20)
+    ]
+    assert np.std(moved) / SIZE == pytest.approx(amplitude, rel=0.25)
+    assert abs(np.mean(moved)) / SIZE < 0.5 * amplitude
+
+
+def test_warp_counts_in_units_of_the_uncertainty():
+    half_plane = (X < 64).astype(np.uint8)
+    uncertainty = np.where(Y < 64, 0.001, 0.04)
+    moved = np.stack(
+        [
+            redraw(half_plane, LabelNoise(warp=1), np.random.default_rng(s), uncertainty).sum(1, dtype=float) - 64
+            for s in range(10)
+        ]
+    )
+    assert moved[:, :60].std() < 0.5 < 2 < moved[:, 68:].std()
+
+
+def test_dropped_share_is_the_asked_one_and_nothing_is_added():
+    noisy, changed = add_noise(disc(40), LabelNoise(drop=0.3), seed=5)
+    assert not (noisy & ~disc(40)).any()
+    assert changed.sum() / disc(40).sum() == pytest.approx(0.3, abs=0.002)
+
+
+def test_missed_satellites():
+    mask = disc(30) | disc(5, 10, 10) | disc(5, 115, 20)
+    np.testing.assert_array_equal(add_noise(mask, LabelNoise(miss=1), seed=0)[0], disc(30))
+    kept = [add_noise(mask, LabelNoise(miss=0.5), seed=s)[0].sum() for s in range(40)]
+    assert np.mean(kept) == pytest.approx(disc(30).sum() + disc(5, 10, 10).sum(), rel=0.02)
+
+
+def test_over_smoothing_rounds_off_a_star():
+    angle, reach = np.arctan2(Y - 64, X - 64), np.hypot(X - 64, Y - 64)
+    star = (reach < 30 + 8 * np.cos(14 * angle)).astype(np.uint8)
+    noisy, _ = add_noise(star, LabelNoise(smooth=0.06), seed=0)
+
+    def roughness(mask):
+        edges = np.abs(np.diff(mask.astype(int), axis=0)).sum() + np.abs(np.diff(mask.astype(int), axis=1)).sum()
+        return edges / np.sqrt(mask.sum())
+
+    assert roughness(noisy) < 0.75 * roughness(star)
+
+
+def test_a_mask_without_a_border_stays():
+    for mask in (np.zeros((30, 40), np.uint8), np.ones((30, 40), np.uint8)):
+        noisy, changed = add_noise(mask, LabelNoise(grow=-0.1, warp=0.1, smooth=0.1), seed=0)
+        np.testing.assert_array_equal(noisy, mask)
+        assert not changed.any()
+
+
+def test_agreement_against_brute_force():
+    rng = np.random.default_rng(0)
+    masks = (rng.random((5, 9, 7)) < 0.4).astype(np.uint8)
+    masks[3] = masks[4] = 0
+    per_pixel, dice = agreement(masks)
+    pairs = list(combinations(range(5), 2))
+    np.testing.assert_allclose(per_pixel, np.mean([masks[i] == masks[j] for i, j in pairs], axis=0))
+    for i, j in pairs:
+        total = int(masks[i].sum()) + int(masks[j].sum())
+        expected = 1.0 if total == 0 else 2 * int((masks[i] & masks[j]).sum()) / total
+        assert dice[i, j] == dice[j, i] == pytest.approx(expected)
+    with pytest.raises(InputError, match="two annotators"):
+        agreement(masks[:1])
+
+
+@pytest.mark.parametrize("wrong", [{"drop": 1.5}, {"miss": -0.1}, {"warp": -1.0}, {"smooth": -0.1}, {"waves": 1}])
+def test_impossible_noise_is_refused(wrong):
+    with pytest.raises(InputError, match=next(iter(wrong))):
+        LabelNoise(**wrong)
