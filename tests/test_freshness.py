@@ -183,3 +183,14 @@ def test_a_failing_page_tells_its_error_and_leaves_the_last_good_one(executed, t
     assert str(failure.value) == f"page.ipynb: ZeroDivisionError: integer division or modulo by zero\n{partial}"
     assert "1,2 1" in partial.read_text()
     assert target.read_bytes() == before
+
+
+def test_a_net_that_a_module_names_on_the_way_counts(tmp_path):
+    from tutseg.nets import CARDS
+
+    name, module = next((name, card.module.split(".")[-1]) for name, card in CARDS.items())
+    for file, text in {"training.py": f"DEFAULT = {name!r}", f"nets/{module}.py": "", "nets/__init__.py": ""}.items():
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / file).write_text(text)
+    found = sources("import tutseg.training", (), tmp_path)
+    assert tmp_path / "nets" / f"{module}.py" in found

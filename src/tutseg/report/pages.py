@@ -4,13 +4,10 @@ A page asks for one with a line ``<!-- generated: NAME -->``; the names are the 
 """
 
 import json
+import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
-
-import yaml
-
-from tutseg.files import knowledge
 
 # The package from its foundation up, with what a reader looks for in each room.
 _ROOMS = {
@@ -47,35 +44,26 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[Any]], right: Iterable[i
     return f"\n{body}\n"
 
 
-def _phrase(value: Any) -> str:
-    """A card's value as words: lists with commas, mappings as ``name: value``."""
-    if isinstance(value, dict):
-        return "; ".join(f"{key}: {_phrase(each)}" for key, each in value.items())
-    if isinstance(value, list):
-        return ", ".join(map(_phrase, value))
-    return str(value)
-
-
 def datasets(_: Path) -> str:
-    """One section a dataset card of ``data/cards``."""
+    """One section a dataset card."""
+    from tutseg.data.cards import load_cards
+
     parts = []
-    for file in sorted((knowledge() / "cards").glob("*.yaml")):
-        card = yaml.safe_load(file.read_text())
-        parts.append(f"## {card.get('title', file.stem)}\n")
-        for field, value in card.items():
-            name = field.replace("_", " ").capitalize()
-            if field in ("title", "name"):
-                continue
-            if field == "tree":
-                text = value if isinstance(value, str) else yaml.safe_dump(value, sort_keys=False)
-                parts.append(f"{name}:\n\n```text\n{text.rstrip()}\n```\n")
-            elif isinstance(value, list):
-                parts.append(f"{name}:\n\n" + "\n".join(f"- {_phrase(each)}" for each in value) + "\n")
-            elif isinstance(value, dict):
-                parts.append(table([name, ""], [(key, _phrase(each)) for key, each in value.items()]))
-            else:
-                text = f"<{value}>" if str(value).startswith("http") else value
-                parts.append(f"{name}: {text}\n")
+    for card in load_cards().values():
+        masks = "" if card.masks else ", classes without masks"
+        parts.append(f"## {card.title}\n\n`{card.name}`: {card.kind}{masks}.\n")
+        facts = {
+            "Pictures": ", ".join(f"{count} {part}" for part, count in card.counts.items()),
+            "Licence": card.licence,
+            "Where": f"<{card.ask}>" if card.ask.startswith("http") else card.ask,
+            "Kept together by a split": card.groups,
+            "To cite": "; ".join(card.citation),
+        }
+        parts.append("\n".join(f"- {name}: {text}" for name, text in facts.items() if text) + "\n")
+        if not card.tree.startswith("("):
+            parts.append(f"```text\n{card.tree.rstrip()}\n```\n")
+        if card.defects:
+            parts.append("What to beware of:\n\n" + "\n".join(f"- {defect}" for defect in card.defects) + "\n")
     return "\n".join(parts)
 
 
@@ -84,10 +72,11 @@ def nets(_: Path) -> str:
     from tutseg.nets import CARDS
 
     rows = [
-        (f"`{c.name}`", c.paper, c.published_millions, c.published_size, c.stride, c.source) for c in CARDS.values()
+        (f"`{c.name}`", c.paper, f"{c.parameters:,}", c.published_millions, c.published_size, c.stride, c.source)
+        for c in CARDS.values()
     ]
-    heads = ["name", "paper", "parameters, millions, as published", "published size", "stride", "source"]
-    return table(heads, rows, right=(2, 3, 4))
+    heads = ["name", "paper", "parameters", "published, millions", "at size", "stride", "source"]
+    return table(heads, rows, right=(2, 3, 4, 5))
 
 
 def methods(_: Path) -> str:
@@ -117,6 +106,37 @@ def api(_: Path) -> str:
             if name != "tutseg.workflow.kernel":
                 parts.append(f"### {name}\n\n```{{eval-rst}}\n.. automodule:: {name}\n   :members:\n```\n")
     return "\n".join(parts)
+
+
+def audit(_: Path) -> str:
+    """What does not hold in the papers' numbers, paper by paper, gravest first."""
+    from tutseg.papers.audit import audit_all, totals
+    from tutseg.papers.tables import load_paper
+
+    findings = audit_all()
+    counts = totals(findings)
+    severities = list(next(iter(counts.values())))
+    rows = [(f"[](audit-{name})", *row.values()) for name, row in counts.items()]
+    parts = [table(["paper", *severities], rows, range(1, 1 + len(severities)))]
+    for name in counts:
+        parts.append(f"(audit-{name})=\n## {load_paper(name).title}\n")
+        for severity in severities:
+            told = [finding for finding in findings if finding.paper == name and finding.severity == severity]
+            if told:
+                parts.append(f"### {severity.capitalize()}\n")
+            for finding in told:
+                parts.append(
+                    f"- Table {finding.table}. {_plain(finding.message)}"
+                    f" *This assumes that {_plain(finding.assumption)}."
+                    f" It could be innocent: {_plain('; or '.join(finding.innocent))}.*"
+                )
+            parts.append("")
+    return "\n".join(parts)
+
+
+def _plain(text: str) -> str:
+    """Text whose stars, bars and brackets Markdown leaves alone."""
+    return re.sub(r"([\\`*_\[\]<>$|])", r"\\\1", text.strip())
 
 
 def runtimes(executed: Path) -> str:
@@ -150,5 +170,6 @@ GENERATED: dict[str, Callable[[Path], str]] = {
     "nets": nets,
     "methods": methods,
     "api": api,
+    "audit": audit,
     "runtimes": runtimes,
 }
