@@ -296,6 +296,7 @@ def trace(method: OneImageMethod, image: Tensor, seed: int | None = None) -> Tra
 
 RULES = ("oracle", "darkest", "central", "contrast")
 SMALLEST = 0.01  # of the picture: below it a cluster is a hair or a ruler mark, and no rule but the oracle takes it
+FRAME_HELD = 0.1  # of the frame: a cluster that holds more of it is taken for background
 
 
 def choose(labels: Tensor, images: Tensor, rule: str, truth: Tensor | None = None) -> Tensor:
@@ -310,9 +311,10 @@ def choose(labels: Tensor, images: Tensor, rule: str, truth: Tensor | None = Non
     rule : {"oracle", "darkest", "central", "contrast"}
         ``oracle``: the largest overlap with the truth, which is how S3-Net, MS-Former and SGSCN are evaluated.
         ``darkest``: the lowest mean grey. ``central``: the smallest mean squared distance to the picture's centre.
-        ``contrast``: the distance of the mean colour to that of the rest, times the share of the picture's frame
-        (its outer 5 %) that the cluster leaves free, since skin and dark corners reach the edge and a lesion seldom
-        does. The three look only at clusters of at least 1 % of the picture.
+        ``contrast``: the mean colour furthest from that of the rest, among clusters that hold less than a tenth of
+        the picture's frame (its outer 5 %), since skin and dark corners reach the edge and a lesion seldom does;
+        where there is none, among all. The distance counts by the share of the frame left free. The three look only at
+        clusters of at least 1 % of the picture.
     truth : Tensor, optional
         ``(B, 1, H, W)`` in {0, 1}; only the oracle may have it.
 
@@ -342,21 +344,21 @@ def _score(one_hot: Tensor, image: Tensor, rule: str) -> Tensor:
     """How much each cluster ``(k, H, W)`` looks like a lesion to a label-free rule; ``(k,)``."""
     area = one_hot.sum((1, 2))
     h, w = image.shape[1:]
+    large = area >= min(SMALLEST * h * w, float(area.max()))
     if rule == "central":
         y = torch.linspace(-1, 1, h, device=image.device)[:, None] ** 2
         x = torch.linspace(-1, 1, w, device=image.device) ** 2
-        score = -(one_hot * (y + x)).sum((1, 2)) / area
-    else:
-        colour = torch.einsum("khw,chw->kc", one_hot, image.float()) / area[:, None]
-        if rule == "darkest":
-            score = -(colour @ colour.new_tensor([0.299, 0.587, 0.114]))
-        else:
-            rest = (image.float().sum((1, 2)) - colour * area[:, None]) / (h * w - area).clamp(min=1)[:, None]
-            frame = torch.ones(h, w, dtype=torch.bool, device=image.device)
-            frame[h // 20 + 1 : -(h // 20 + 1), w // 20 + 1 : -(w // 20 + 1)] = False
-            score = (colour - rest).norm(dim=1) * (1 - one_hot[:, frame].mean(1))
-    # At most 99 clusters are below 1 %, and the largest is always above it.
-    return score.masked_fill(area < min(SMALLEST * h * w, float(area.max())), -torch.inf)
+        return (-(one_hot * (y + x)).sum((1, 2)) / area).masked_fill(~large, -torch.inf)
+    colour = torch.einsum("khw,chw->kc", one_hot, image.float()) / area[:, None]
+    if rule == "darkest":
+        return -(colour @ colour.new_tensor([0.299, 0.587, 0.114])).masked_fill(~large, torch.inf)
+    frame = torch.ones(h, w, dtype=torch.bool, device=image.device)
+    frame[h // 20 + 1 : -(h // 20 + 1), w // 20 + 1 : -(w // 20 + 1)] = False
+    held = one_hot[:, frame].mean(1)
+    rest = (image.float().sum((1, 2)) - colour * area[:, None]) / (h * w - area).clamp(min=1)[:, None]
+    within = large & (held < FRAME_HELD)
+    score = (colour - rest).norm(dim=1) * (1 - held)
+    return score.masked_fill(~(within if within.any() else large), -torch.inf)
 
 
 def leak(prediction: Tensor, truth: Tensor, margin: int) -> Tensor:
@@ -420,4 +422,5 @@ def move(maps: Tensor, grid: Tensor, mode: str = "bilinear") -> Tensor:
 def inside(grid: Tensor) -> Tensor:
     """bool ``(B, H, W)``: pixels that come wholly from within the picture."""
     h, w = grid.shape[1:3]
-    return ((grid[..., 0].abs() <= 1 - 1 / w) & (grid[..., 1].abs() <= 1 - 1 / h)).detach()
+    edge = 1 + 1e-5  # the grid is rounded
+    return (grid[..., 0].abs() <= edge - 1 / w) & (grid[..., 1].abs() <= edge - 1 / h)
