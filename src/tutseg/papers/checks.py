@@ -482,8 +482,11 @@ def _swap(
     for line in broken:
         a, b = line.cell(small), line.cell(large)
         turned = replace(line, cells={**line.cells, a.metric: b, b.metric: a})
-        laws = [*ranges([turned]), *overlap_bounds([turned])]
-        (repaired if all(outcome.holds for outcome in laws) else hopeless).append(line)
+        before, after = (
+            {outcome.rule for outcome in (*ranges([row]), *overlap_bounds([row])) if not outcome.holds}
+            for row in (line, turned)
+        )
+        (hopeless if after - before else repaired).append(line)
     if repaired:
         a, b = repaired[0].cell(small), repaired[0].cell(large)
         yield judge("swapped-columns", False, [line.cell(names) for line in repaired for names in (small, large)],
@@ -758,14 +761,17 @@ def _outliers(rows: list[tuple[Line, Interval, Decimal]]) -> Iterator[Finding]:
                     expected=f"about {pct(usual)} points", gap=gap.mid * 100, usual=usual * 100)  # fmt: skip
 
 
-def _steady(rows: list[tuple[Line, Interval, Decimal]]) -> bool:
-    """Whether printed spreads are small; with few images, one on which a method fails makes a level of its own."""
+def _spreads(rows: list[tuple[Line, Interval, Decimal]]) -> list[Decimal]:
+    """The printed spreads of Dice, 1 where there is none.
+
+    With few images, one on which a method fails makes a level of its own; large spreads tell of few images.
+    """
     spreads = [line.spread(DICE) for line, *_ in rows]
-    return None not in spreads and median(spread.hi for spread in spreads) <= Decimal("0.025")
+    return [Decimal(1) if spread is None else spread.hi for spread in spreads]
 
 
 def _two_levels(rows: list[tuple[Line, Interval, Decimal]]) -> Iterator[Finding]:
-    if not _steady(rows):
+    if max(_spreads(rows)) > Decimal("0.015"):
         return
     rows = sorted((row for row in rows if row[1].lo > 0), key=lambda row: row[2])
     if len(rows) < 5:
@@ -799,7 +805,7 @@ def _levels_of_blocks(blocks: dict[tuple, list[tuple[Line, Interval, Decimal]]])
             d_one, d_two = (median(row[0].value(DICE).mid for row in rows) for rows in (one, two))
             worse, better = (one, two) if d_one < d_two else (two, one)
             level = [median(row[2] for row in rows) for rows in (worse, better)]
-            if level[0] <= 0 or not _steady(worse) or not _steady(better):
+            if level[0] <= 0 or max(median(_spreads(rows)) for rows in (worse, better)) > Decimal("0.025"):
                 continue
             share = [rows[0][0].setting["labelled"] for rows in (worse, better)]
             factor = level[1] / level[0]
