@@ -48,8 +48,8 @@ class Table:
         )
         note = f"<p><small>{html.escape(self.note)}</small></p>" if self.note else ""
         return (
-            f'<div class="tutseg-table" style="overflow-x:auto"><table class="table"><caption>{html.escape(self.caption)}'
-            f"</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{note}</div>"
+            f'<div class="tutseg-table" style="overflow-x:auto"><table class="table">'
+            f"<caption>{html.escape(self.caption)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{note}</div>"
         )
 
     def __str__(self) -> str:
@@ -97,17 +97,20 @@ class Group:
 
 def group_runs(runs: Sequence[Run], score: str = "dice", names: Callable[[Run], str] | None = None) -> list[Group]:
     """Finished runs grouped by name (the method's, unless `names` says otherwise), seeds in rows."""
-    names = names or (lambda run: run.trial.method)
-    together: dict[str, list[Run]] = {}
-    for run in runs:
-        together.setdefault(names(run), []).append(run)
     groups = []
-    for name, members in together.items():
+    for name, members in _together(runs, names or (lambda run: run.trial.method)).items():
         ids, values = zip(*(run.per_image(score) for run in members), strict=True)
         if any(each != ids[0] for each in ids):
             raise InputError(f"runs of {name} were tested on different images", "group runs of one test fold")
         groups.append(Group(name, np.stack(values), [run.result for run in members]))
     return groups
+
+
+def _together(runs: Sequence[Run], names: Callable[[Run], str]) -> dict[str, list[Run]]:
+    together: dict[str, list[Run]] = {}
+    for run in runs:
+        together.setdefault(names(run), []).append(run)
+    return together
 
 
 def group_results(folder: Path, name: Callable[[dict[str, str]], str | None]) -> list[Group]:
@@ -231,4 +234,41 @@ def difference_table(groups: Sequence[Group], reference: str) -> Table:
         tuple(rows),
         "Paired over the same test images and seeds",
         "Bootstrap over seeds, and over images within them; 2000 resamples.",
+    )
+
+
+def averaging_table(runs: Sequence[Run], view: str | None = None) -> Table:
+    """Dice of the same runs per image, over batches of five pooled, and over all pixels pooled: mean over seeds."""
+    rows = []
+    for name, members in _together(runs, lambda run: run.trial.method).items():
+        dice = [run.result["scores"][view or next(iter(run.result["scores"]))]["dice"] for run in members]
+        cells = [[each[way]["mean"] for each in dice] for way in ("per_image", "batch", "pooled")]
+        rows.append(
+            (name, *(f"{percent(np.mean(c))} ± {percent(np.std(c, ddof=1))}" for c in cells), str(len(members)))
+        )
+    return Table(
+        ("method", "per image", "batches of 5 pooled", "all pixels pooled", "seeds"),
+        tuple(rows),
+        "Dice % of the same predictions under three averagings (± sd over seeds)",
+        provenance([Group("", np.zeros((1, 1)), [run.result for run in runs])]),
+    )
+
+
+def selection_table(runs: Sequence[Run]) -> Table:
+    """What choosing the weights on the test pictures adds to Dice (batches of five pooled, as the script averages)."""
+    rows = []
+    for name, members in _together(runs, lambda run: run.trial.method).items():
+        chosen = {
+            way: np.array([run.result["selection"][way]["dice_batch"] for run in members])
+            for way in ("last", "validation", "test")
+            if all(way in run.result["selection"] for run in members)
+        }
+        gain = chosen["test"] - chosen["last"]
+        cells = [f"{percent(v.mean())} ± {percent(v.std(ddof=1))}" for v in chosen.values()]
+        rows.append((name, *cells, f"{100 * gain.mean():+.1f} ({100 * gain.min():+.1f} to {100 * gain.max():+.1f})"))
+    return Table(
+        ("method", *chosen, "test − last: mean (range over seeds)"),
+        tuple(rows),
+        f"Dice % by how the weights are chosen, over {len(members)} seeds",
+        provenance([Group("", np.zeros((1, 1)), [run.result for run in runs])]),
     )

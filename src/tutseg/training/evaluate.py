@@ -99,3 +99,50 @@ def score_views(method: Method, test: Pictures, fabric: Fabric) -> tuple[dict[st
             for i, name in enumerate(test.ids)
         ]
     return scores, rows
+
+
+@torch.inference_mode()
+def branch_vectors(method: Method, pictures: Pictures, softmax: bool = False) -> list[np.ndarray]:
+    """Each network's bottleneck features, one vector a picture.
+
+    Parameters
+    ----------
+    method : Method
+        Trained; put into evaluation mode.
+    pictures : Pictures
+        On the method's device.
+    softmax : bool
+        Channel-softmaxed as in DME-FD Eq. 7 (then every cosine is positive) instead of raw.
+
+    Returns
+    -------
+    list of numpy.ndarray
+        ``(n, C h w)`` for each network.
+    """
+    images, _ = pictures.floats(torch.arange(len(pictures)))
+    features = method.eval().features(images)
+    return [(f.float().softmax(1) if softmax else f.float()).flatten(1).cpu().numpy() for f in features]
+
+
+@torch.inference_mode()
+def bottleneck_positions(method: Method, pictures: Pictures) -> tuple[np.ndarray, np.ndarray]:
+    """The first network's features at every bottleneck position, and the share of lesion under each.
+
+    Returns
+    -------
+    features : numpy.ndarray
+        ``(n h w, C)``.
+    lesion : numpy.ndarray
+        ``(n h w,)`` in [0, 1].
+    """
+    images, masks = pictures.floats(torch.arange(len(pictures)))
+    features = method.eval().features(images)[0].float()
+    lesion = torch.nn.functional.adaptive_avg_pool2d(masks, features.shape[-2:])
+    return features.permute(0, 2, 3, 1).flatten(0, 2).cpu().numpy(), lesion.flatten().cpu().numpy()
+
+
+@torch.inference_mode()
+def weak_maps(method: Method, pictures: Pictures) -> list[np.ndarray]:
+    """Each view's foreground probability of each picture, ``(n, S, S)``."""
+    images, _ = pictures.floats(torch.arange(len(pictures)))
+    return [method.eval().predict(images, view)[:, 0].float().cpu().numpy() for view in method.views]
