@@ -7,6 +7,10 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
+from tutseg.data.noise import agreement
+from tutseg.data.sample import Source
+from tutseg.metrics import COUNTS, area_scores, counts, table_from_counts
+
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
 STYLE = {
     "figure.dpi": 110,
@@ -212,4 +216,57 @@ def pictures(images: Sequence[np.ndarray], titles: Sequence[str], columns: int =
         for axis, image, title in zip(axes.flat, images, titles, strict=False):
             axis.imshow(image, **({} if image.ndim == 3 else {"cmap": cmap, "vmin": 0, "vmax": 1}))
             axis.set_title(title, fontsize=7, pad=2)
+    return figure
+
+
+def agreement_curve(source: Source, bins: int = 10) -> Figure:
+    """How often two annotators agree on a pixel, by its fuzziness; drawn data with at least two annotators."""
+    fuzzy, agree = [], []
+    for sample in source:
+        per_pixel, _ = agreement(sample.extra["annotators"])
+        fuzzy.append(sample.extra["fuzziness"].ravel())
+        agree.append(per_pixel.ravel())
+    fuzzy, agree = np.concatenate(fuzzy), np.concatenate(agree)
+    edges = np.linspace(0, 1, bins + 1)
+    at = np.clip(np.digitize(fuzzy, edges) - 1, 0, bins - 1)
+    counts = np.bincount(at, minlength=bins)
+    mean = np.bincount(at, agree, minlength=bins) / np.maximum(counts, 1)
+    shown = counts > 0
+    with plt.rc_context(STYLE):
+        figure, axis = plt.subplots(figsize=(4.2, 2.5))
+        axis.plot((edges[:-1] + edges[1:])[shown] / 2, mean[shown], "o-")
+        axis.set(xlabel="fuzziness of the pixel", ylabel="two annotators agree", ylim=(None, 1.01))
+        axis.set_title(f"{len(source)} pictures, {len(fuzzy):,} pixels", fontsize=9)
+    return figure
+
+
+def gap_figure(prediction: np.ndarray, truth: np.ndarray) -> Figure:
+    """Mean Jaccard against mean Dice under three averagings, with the bound J = D / (2 - D) and the single pictures.
+
+    Parameters
+    ----------
+    prediction, truth : numpy.ndarray
+        Boolean ``(N, H, W)``.
+    """
+    each = area_scores(counts(prediction, truth))
+    table = table_from_counts(dict(zip(COUNTS, counts(prediction, truth).T, strict=True)))
+    curve = np.linspace(0, 1, 200)
+    with plt.rc_context(STYLE):
+        figure, axes = plt.subplots(1, 2, figsize=(6.6, 2.9))
+        for axis in axes:
+            axis.plot(curve, curve / (2 - curve), color="#888", lw=1, label="$J = D / (2 - D)$")
+            axis.set(xlabel="Dice", ylabel="Jaccard")
+        axes[0].plot(each["dice"], each["jaccard"], ".", ms=4, label="single pictures")
+        places = []
+        for marker, (way, name) in zip(
+            "osD", (("per_image", "per picture"), ("batch", "batches of 5"), ("pooled", "pooled")), strict=True
+        ):
+            dice, jaccard = (table[score][way]["mean"] for score in ("dice", "jaccard"))
+            places.append((dice, jaccard))
+            gap = 100 * (jaccard - dice / (2 - dice))
+            axes[1].plot(dice, jaccard, marker, label=f"{name}: gap {gap:.2f} points")
+        dices, jaccards = zip(*places, strict=True)
+        axes[1].set(xlim=(min(dices) - 0.02, max(dices) + 0.02), ylim=(min(jaccards) - 0.03, max(jaccards) + 0.03))
+        for axis in axes:
+            axis.legend(fontsize=7)
     return figure

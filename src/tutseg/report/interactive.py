@@ -189,7 +189,10 @@ class InteractiveFigure:
                 else f"{control.label} {shown(state[control.name], control.decimals)}"
                 for control in self.controls
             )
-            cells.append(f"<figure>{drawn}<figcaption>{html.escape(words)}{self._readout(state)}</figcaption></figure>")
+            cells.append(
+                f'<figure><div class="tutseg-strip">{drawn}</div>'
+                f"<figcaption>{html.escape(words)}{self._readout(state)}</figcaption></figure>"
+            )
         return "".join(cells)
 
     def to_html(self) -> str:
@@ -329,8 +332,8 @@ class ThresholdExplorer(InteractiveFigure):
         return drawn
 
     def stills(self) -> list[dict[str, Any]]:
-        """Five thresholds on the first picture, by the union."""
-        return [{**self.start(), "tau": tau} for tau in (0.1, 0.3, 0.5, 0.7, 0.9)]
+        """Six thresholds on the first picture, by the union."""
+        return [{**self.start(), "tau": tau} for tau in (0.1, 0.3, 0.5, 0.7, 0.85, 0.95)]
 
     def data(self) -> dict[str, Any]:
         """Per picture one PNG of net 1, net 2 and truth (red, green, blue), and one of the outlined picture."""

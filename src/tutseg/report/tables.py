@@ -272,3 +272,24 @@ def selection_table(runs: Sequence[Run]) -> Table:
         f"Dice % by how the weights are chosen, over {len(members)} seeds",
         provenance([Group("", np.zeros((1, 1)), [run.result for run in runs])]),
     )
+
+
+def scores_table(table: dict[str, dict[str, dict[str, float]]], caption: str) -> Table:
+    """What `tutseg.metrics.score` returns, a row a score: mean ± standard deviation over units."""
+    rows = []
+    for name, ways in table.items():
+        cells = [
+            f"{ways[way]['mean']:.3f} ± {ways[way]['std']:.3f}" if way in ways else "–"
+            for way in ("per_image", "batch", "pooled")
+        ]
+        rows.append((name, *cells))
+    n = [table["dice"][way]["n"] for way in ("per_image", "batch")]
+    heads = ("score", f"per picture (n = {n[0]:g})", f"batches of 5 (n = {n[1]:g})", "all pixels (n = 1)")
+    return Table(heads, tuple(rows), caption, "Distances in pixels; they have no pooled form.")
+
+
+def csv_table(path: Path, columns: dict[str, str], caption: str) -> Table:
+    """Some columns of a committed CSV file under readable heads, with the file as provenance."""
+    with open(path, newline="") as file:
+        rows = [tuple(row[column] for column in columns) for row in csv.DictReader(file)]
+    return Table(tuple(columns.values()), tuple(rows), caption, f"From results/{path.name}.")
