@@ -10,6 +10,7 @@ from scipy import ndimage
 from sklearn.cluster import KMeans as SklearnKMeans
 from sklearn.decomposition import PCA
 
+from tutseg.data.sample import Sample
 from tutseg.errors import InputError
 from tutseg.methods import CARDS, build_method
 from tutseg.methods import one_image as one
@@ -21,6 +22,7 @@ from tutseg.methods.kanezaki import Kanezaki, continuity_loss
 from tutseg.methods.ms_former import EfficientBlock, inter_scale_loss, intra_scale_loss
 from tutseg.methods.sgscn import context_loss
 from tutseg.metrics import per_image
+from tutseg.training import one_image as run
 
 SMALL = {
     "kanezaki": {"steps": 3, "clusters": 6},
@@ -371,3 +373,74 @@ def test_classical_methods_find_a_disc(method, scene):
     images, truth = scene
     prediction = one.choose(method.segment(images), images, "contrast")
     assert (per_image(prediction, truth)["dice"] > 0.9).all()
+
+
+# Running and scoring.
+
+
+class Discs:
+    """Four drawn discs as a source; `read` counts the pictures asked for."""
+
+    name = "discs"
+    ids = groups = ("a", "b", "c", "d")
+    read = 0
+
+    def __len__(self) -> int:
+        return 4
+
+    def __getitem__(self, index: int) -> Sample:
+        self.read += 1
+        y, x = np.mgrid[:48, :48]
+        disc = (y - 20 - index) ** 2 + (x - 25) ** 2 < (9 + index) ** 2
+        noise = np.random.default_rng(index).integers(0, 12, (48, 48, 3))
+        image = np.where(disc[..., None], [90, 50, 40], [215, 180, 150]) + noise
+        return Sample(image.astype(np.uint8), disc.astype(np.uint8), self.ids[index], self.ids[index])
+
+
+def _evaluate(out, seeds=(0, 1), **rest):
+    source = Discs()
+    arguments = {"options": {"k": 2}, "device": "cpu", "out": out, "on_picture": lambda done, total: None, **rest}
+    return run.evaluate_one_image("k-means", source, seeds, 48, **arguments), source.read
+
+
+def test_evaluation_writes_tidy_rows_and_takes_up_where_it_stopped(tmp_path):
+    out = tmp_path / "scores.csv"
+    first, read = _evaluate(out, seeds=(0,), pictures=2)
+    assert read == 2 and len(first) == 2 * len(run.SCORED) and set(first["id"]) == {"a", "d"}
+    rows, read = _evaluate(out)
+    assert read == 4 and len(rows) == 4 * 2 * len(run.SCORED)
+    assert not rows.duplicated([*run.KEY, "rule", "leak"]).any() and list(rows.columns) == run.COLUMNS
+    again, read = _evaluate(out)
+    assert read == 0 and again.drop(columns="seconds").equals(run.read_rows(out).drop(columns="seconds"))
+    assert len(again) == len(rows)
+    assert np.allclose(rows["hm"], 1 - rows["dice"] / (2 - rows["dice"]))  # HM = 1 - J, picture by picture
+    wide = rows.pivot_table(index=["id", "seed"], columns=["rule", "leak"], values="dice")
+    assert (wide[("oracle", 4)] >= wide[("oracle", 0)]).all() and wide[("contrast", 0)].min() > 0.95
+    other, _ = _evaluate(out, options={"k": 3})
+    assert len(other) == 2 * len(rows) and set(other["options"]) == {'{"k":2}', '{"k":3}'}
+
+
+def test_evaluation_refuses_a_foreign_table(tmp_path):
+    (tmp_path / "x.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(InputError, match="another file"):
+        _evaluate(tmp_path / "x.csv")
+
+
+def test_colours_do_not_notice_a_turn_but_hairs_cost_labels(tmp_path):
+    turned, _ = _evaluate(tmp_path / "turn.csv", change=run.Change(angle=90))
+    assert set(turned["change"]) == {"angle=90"} and turned["flips"].max() == 0
+    slanted, _ = _evaluate(tmp_path / "slant.csv", change=run.Change(angle=20, shear=5))
+    honest = slanted[slanted["leak"] == 0]
+    assert honest["flips"].max() < 0.03 and honest[honest["rule"] == "oracle"]["dice"].min() > 0.95
+    hairy, _ = _evaluate(tmp_path / "hair.csv", change=run.Change(hair=True))
+    assert hairy["flips"].max() > 0.01
+
+
+def test_every_experiment_can_be_built():
+    assert {name.split("/")[0] for name in run.EXPERIMENTS} >= {"table-1", "table-2", "modules", "lambda", "robust"}
+    for name, spec in run.EXPERIMENTS.items():
+        method = build_method(spec.method, **spec.options)
+        assert isinstance(method, one.OneImageMethod), name
+    assert run.EXPERIMENTS["table-2/code-ce-at"].options["weights"] == [3.5, 0.2, 0]
+    with pytest.raises(InputError, match="table-1/iic"):
+        run.evaluate_experiment("table-1/icc", Discs(), [0], 32, "cpu", None)

@@ -186,9 +186,8 @@ def with_hair(images: Tensor, seeds: Sequence[int]) -> Tensor:
     hairy = []
     for image, seed in zip(images.cpu(), seeds, strict=True):
         canvas = Canvas(size, seed, 0)
-        hairy.append(hairs(canvas, image.permute(1, 2, 0).numpy(), {}, canvas.stream("hair")))
-    stacked = torch.from_numpy(np.stack(hairy)).float().permute(0, 3, 1, 2).clamp(0, 1)
-    return stacked.contiguous().to(images.device)
+        hairy.append(hairs(canvas, image.numpy(), {}, canvas.stream("hair")))
+    return torch.from_numpy(np.stack(hairy)).float().clamp(0, 1).to(images.device)
 
 
 def score_maps(labels: Tensor, images: Tensor, truth: Tensor) -> list[list[dict[str, Any]]]:
