@@ -200,6 +200,16 @@ def test_colours_against_scikit_image():
     np.testing.assert_allclose([lab_to_rgb(colour) for colour in lab], expected, atol=1e-6)
 
 
+def test_every_feature_has_its_own_chance():
+    canvas = Canvas(32, 1, 2)
+    first = {f: canvas.stream(f).random(4000) for f in ("hair", "ruler", "ink")}
+    first["another picture"] = Canvas(32, 1, 3).stream("hair").random(4000)
+    first["another seed"] = Canvas(32, 2, 2).stream("hair").random(4000)
+    correlation = np.corrcoef(list(first.values()))
+    assert np.abs(correlation - np.eye(5)).max() < 0.08
+    np.testing.assert_array_equal(first["hair"], Canvas(200, 1, 2).stream("hair").random(4000))
+
+
 def test_coherent_noise_has_its_slope():
     canvas = Canvas(128, 0, 0)
     rough, smooth = (canvas.noise(canvas.stream("x"), slope, 64) for slope in (0.5, 2.0))

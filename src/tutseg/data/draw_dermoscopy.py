@@ -245,13 +245,9 @@ def pigment(canvas: Canvas, look: Look, label: str, on, rgb, lab, depth, angle, 
 
     # Tones: a field in [-1, 1] picks between a lighter, the middle and a darker colour.
     def colour(L: float, a: float, b: float) -> np.ndarray:
-        return lab_to_rgb(
-            np.clip(
-                lab + shift + (L, a, b) + look.hue_noise * rng.normal(0, 1, 3) * (0.5, 1, 1),
-                (4, -10, -25),
-                (97, 55, 55),
-            )
-        )
+        tone = lab + shift + (L, a, b) + look.hue_noise * rng.normal(0, 1, 3) * (0.5, 1, 1)
+        reddest = 5 + 0.5 * max(tone[0], 4)  # near black no pigment is vivid
+        return lab_to_rgb(np.clip(tone, (4, -10, -0.5 * reddest), (97, reddest, 55)))
 
     middle, dark, light = colour(0, 0, 0), colour(-0.6 * drop - 8, -2, -6), colour(min(0.3 * drop, 9), 0, 2)
     lesion = plain(canvas, middle)
