@@ -408,47 +408,78 @@ def doctor(as_json: Json = False) -> None:
 
 
 @app.command(
-    epilog=_example("tutseg grid results/specs/isic2018-96.yaml --status", "tutseg grid SPEC.yaml --shard 0/4"),
+    epilog=_example(
+        "tutseg grid results/specs/isic2018-96.yaml --status",
+        "tutseg grid SPEC.yaml --shard 0/4",
+        "tutseg grid SPEC.yaml --executor snakemake --jobs 4 --gpus 1",
+        "tutseg grid SPEC.yaml --executor snakemake --profile slurm --jobs 50 --gpus 8",
+    ),
     help="Run the trials of a spec that are not done yet; a killed grid goes on where it stopped.",
 )
 def grid(
     spec: Annotated[Path, typer.Argument(help="YAML that lists trials.")],
     root: Root = None,
     device: Device = "auto",
+    executor: Annotated[str, typer.Option(help="serial, or snakemake (several at once, or a cluster).")] = "serial",
+    profile: Annotated[str, typer.Option(help="Of Snakemake: slurm, or a folder with config.yaml.")] = "",
+    jobs: Annotated[int, typer.Option(min=1, help="Trials at once (snakemake).")] = 1,
+    gpus: Annotated[int, typer.Option(min=0, help="GPUs that they share, one a trial (snakemake).")] = 0,
+    retries: Annotated[int, typer.Option(min=0, help="Further attempts at a trial that fails.")] = 1,
     status: Annotated[
         bool, typer.Option("--status", help="Only say what is done and how long the rest takes.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list the trials that would run.")] = False,
-    shard: Annotated[str, typer.Option(help="k/n: every n-th trial from the k-th, for n processes.")] = "0/1",
+    shard: Annotated[str, typer.Option(help="k/n: every n-th trial from the k-th, for n processes (serial).")] = "0/1",
+    only: Annotated[str, typer.Option(metavar="ID", help="Only this trial.")] = "",
     collect: Annotated[Path | None, typer.Option(help="Write finished trials as CSV into this folder.")] = None,
     as_json: Json = False,
 ) -> None:
-    from tutseg.workflow.grid import collect_results, forecast, read_spec, run_serial, states
+    from tutseg.workflow import grid as work
 
-    trials = read_spec(spec)
-    if status or dry_run:
-        if dry_run:
-            rows = [{"name": t.id, "state": s, "command": t.command} for t, s, _ in states(trials) if s != "done"]
-            _show(rows, as_json, trials.name)
-        else:
-            _show([forecast(trials)], as_json, trials.name)
-        return
+    trials = work.read_spec(spec)
+    trials = work.only(trials, only) if only else trials
+    folder = str(root) if root else None
+    if executor not in ("serial", "snakemake"):
+        raise InputError(f"--executor {executor} is unknown", "choose serial or snakemake")
     if collect:
-        print(collect_results(trials, collect))
+        print(work.collect_results(trials, collect))
         return
     k, _, n = shard.partition("/")
     if not (k.isdigit() and n.isdigit() and int(k) < int(n)):
         raise InputError(f"--shard {shard} is no share", "write k/n with 0 <= k < n, such as 0/4")
-    with _bar("steps") as report:
+    if dry_run:
+        rows = [{"name": t.id, "state": s, "command": t.command} for t, s, _ in work.states(trials) if s != "done"]
+        _show(rows, as_json, f"{trials.name}: {len(rows)} of {len(trials.trials)} trials would run")
+        if executor == "snakemake":
+            work.run_snakemake(trials, spec, folder, device, jobs, gpus, retries, profile, dry_run=True)
+        return
+    failed = []
+    if executor == "snakemake" and not status:
+        failed = work.run_snakemake(trials, spec, folder, device, jobs, gpus, retries, profile)
+    elif not status:
+        with _bar("steps") as report:
 
-        def on_state(trial: Any, stage: str, done: int, total: int) -> None:
-            report(f"{trial.method} {trial.labelled:g} seed {trial.seed}: {stage}", done, total)
+            def on_state(trial: Any, stage: str, done: int, total: int) -> None:
+                report(f"{trial.method} {trial.labelled:g} seed {trial.seed}: {stage}", done, total)
 
-        failed = run_serial(trials, str(root) if root else None, device, (int(k), int(n)), report=on_state)
-    _show([forecast(trials)], as_json, trials.name)
-    for trial in failed:
-        print(f"failed: {trial.id} {trial.command}", file=sys.stderr)
+            failed = work.run_serial(trials, folder, device, (int(k), int(n)), retries, on_state)
+    left = work.forecast(trials, jobs)
+    shown = left if as_json else left | {key: _duration(left[key]) for key in ("seconds_spent", "seconds_left")}
+    columns = {key: key for key in left} | {"seconds_spent": "time spent", "seconds_left": "time left, about"}
+    if status or not only:  # a job of Snakemake speaks of its failure alone
+        _show([shown], as_json, trials.name, columns)
+    errors = {row["name"]: row["error"] for row in work.failures(trials)}
+    for trial in failed if not status else [t for t in trials.trials if t.id in errors]:
+        print(f"failed: {trial.id}: {errors.get(trial.id, 'killed')} ({trial.command})", file=sys.stderr)
     raise typer.Exit(1 if failed else 0)
+
+
+def _duration(seconds: float | None) -> str:
+    """Seconds for people; None is not known."""
+    if seconds is None:
+        return "unknown: no trial is finished yet"
+    minutes, hours = seconds / 60, seconds / 3600
+    return f"{seconds:.0f} s" if minutes < 2 else f"{minutes:.0f} min" if hours < 2 else f"{hours:.1f} h"
 
 
 def _joined(words: list[str]) -> list[str]:

@@ -12,10 +12,16 @@ A spec is YAML::
         grid: {options: [{combine: intersect}, {combine: self}], seed: [0, 1, 2]}
 """
 
+import contextlib
 import csv
+import importlib.util
 import io
 import itertools
 import json
+import os
+import platform
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -31,6 +37,11 @@ if TYPE_CHECKING:
     from tutseg.training.trial import Trial
 
 FIELDS = ("name", "paper", "about", "defaults", "grid", "also")
+BLOCK_FIELDS = ("defaults", "grid")
+STATES = ("done", "failed", "started", "missing")
+HERE = Path(__file__).resolve().parent
+
+Report = Callable[["Trial", str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -62,19 +73,46 @@ def read_spec(path: Path) -> Spec:
         raise InputError(f"{path} is not YAML ({str(error).splitlines()[0]})", "correct the file") from error
     if not isinstance(spec, dict) or "name" not in spec:
         raise InputError(f"{path} is no spec", "it needs at least `name` and `grid`")
-    for field in spec:
-        if field not in FIELDS:
-            raise unknown(f"field in {path}", field, FIELDS)
+    _known_fields(path, spec, FIELDS)
     paper = {"paper": spec["paper"]} if "paper" in spec else {}
-    blocks = [{"grid": spec.get("grid", {})}] if "grid" in spec else []
+    blocks = [{"grid": spec["grid"]}] if "grid" in spec else []
     trials: dict[str, Trial] = {}
     for block in blocks + spec.get("also", []):
+        _known_fields(path, block, BLOCK_FIELDS)
         fixed = {**paper, **spec.get("defaults", {}), **block.get("defaults", {})}
-        names, values = list(block.get("grid", {})), list(block.get("grid", {}).values())
-        for point in itertools.product(*values):
-            trial = make_trial(**{**fixed, **dict(zip(names, point, strict=True))})
+        for point in _points(path, block.get("grid", {})):
+            trial = make_trial(**{**fixed, **point})
+            _known_parts(trial)
             trials.setdefault(trial.id, trial)
-    return Spec(spec["name"], spec.get("about", ""), tuple(trials.values()))
+    if not trials:
+        raise InputError(f"{path} lists no trial", "give it a `grid`, or `also` with blocks")
+    return Spec(spec["name"], " ".join(spec.get("about", "").split()), tuple(trials.values()))
+
+
+def _known_fields(path: Path, block: Any, known: tuple[str, ...]) -> None:
+    if not isinstance(block, dict):
+        raise InputError(f"{path}: '{block}' is no block", f"a block has {' and '.join(known)}")
+    for field in block:
+        if field not in known:
+            raise unknown(f"field in {path}", field, known)
+
+
+def _points(path: Path, grid: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Every combination of a grid's values."""
+    for name, values in grid.items():
+        if not isinstance(values, list):
+            raise InputError(f"{path}: grid field {name} is {values!r}", f"write a list, such as [{values}]")
+    for point in itertools.product(*grid.values()):
+        yield dict(zip(grid, point, strict=True))
+
+
+def _known_parts(trial: "Trial") -> None:
+    """A misspelt method or network should be met before the first trial, not after a night of them."""
+    from tutseg import methods, nets
+
+    for kind, name, known in (("method", trial.method, methods.CARDS), ("net", trial.net, nets.CARDS)):
+        if name not in known:
+            raise unknown(kind, name, known)
 
 
 def states(spec: Spec) -> Iterator[tuple["Trial", str, float]]:
@@ -90,22 +128,86 @@ def states(spec: Spec) -> Iterator[tuple["Trial", str, float]]:
             yield trial, "started" if (folder / "state.pt").exists() else "missing", 0.0
 
 
-def forecast(spec: Spec) -> dict[str, Any]:
-    """Counts by state, and the seconds left as measured on finished trials of the same method and net."""
+def forecast(spec: Spec, at_once: int = 1) -> dict[str, Any]:
+    """Counts by state, and the seconds left as measured on finished trials of the same method and net.
+
+    Parameters
+    ----------
+    at_once : int
+        Trials that run side by side.
+
+    Returns
+    -------
+    dict
+        ``name``, ``trials``, the counts, ``seconds_spent``, and ``seconds_left``: None while nothing is measured.
+    """
     measured: dict[tuple[str, str], list[float]] = {}
-    open_trials, counts = [], {"done": 0, "failed": 0, "started": 0, "missing": 0}
+    open_trials, counts, spent = [], dict.fromkeys(STATES, 0), 0.0
     for trial, state, seconds in states(spec):
         counts[state] += 1
+        spent += seconds
         if state == "done":
             measured.setdefault((trial.method, trial.net), []).append(seconds / (trial.steps * trial.size**2))
         else:
             open_trials.append(trial)
     overall = [rate for rates in measured.values() for rate in rates]
-    left = 0.0
+    left: float | None = 0.0
     for trial in open_trials:
         rates = measured.get((trial.method, trial.net), overall)
-        left += sum(rates) / len(rates) * trial.steps * trial.size**2 if rates else float("nan")
-    return {"name": spec.name, **counts, "seconds_left": left}
+        left = left + sum(rates) / len(rates) * trial.steps * trial.size**2 / at_once if rates else None
+        if left is None:
+            break
+    return {"name": spec.name, "trials": len(spec.trials), **counts, "seconds_spent": spent, "seconds_left": left}
+
+
+def failures(spec: Spec) -> list[dict[str, str]]:
+    """The trials whose last attempt failed: id, the error, and the command that repeats it."""
+    return [
+        {
+            "name": trial.id,
+            "error": json.loads((runs_folder() / trial.id / "failed.json").read_text())["error"],
+            "command": trial.command,
+        }
+        for trial, state, _ in states(spec)
+        if state == "failed"
+    ]
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold a run folder against other processes; a killed process lets go by itself."""
+    import fcntl
+
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / ".lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _attempt(trial: "Trial", root: str | None, device: str, report: Callable[[str, int, int], None]) -> bool:
+    """Run a trial that is not finished; True if it is done afterwards. A failure goes to ``failed.json``.
+
+    Every start is a line of ``attempts.jsonl``.
+    """
+    from tutseg.training.run import finished, run_trial
+
+    folder = runs_folder() / trial.id
+    with _alone(folder):
+        if finished(folder, trial):
+            return True
+        start = {"at": time.time(), "host": platform.node(), "pid": os.getpid()}
+        with open(folder / "attempts.jsonl", "a") as log:
+            log.write(json.dumps(start) + "\n")
+        try:
+            run_trial(trial, root, device, report=report)
+        except Stopped:
+            raise
+        except Exception as error:
+            fault = {"error": str(error) or type(error).__name__, "type": type(error).__name__, **start}
+            atomic_write(folder / "failed.json", json.dumps(fault))
+            return False
+        (folder / "failed.json").unlink(missing_ok=True)
+        return True
 
 
 def run_serial(
@@ -114,7 +216,8 @@ def run_serial(
     device: str = "auto",
     shard: tuple[int, int] = (0, 1),
     retries: int = 1,
-    report: Callable[["Trial", str, int, int], None] = lambda trial, stage, done, total: None,
+    report: Report = lambda trial, stage, done, total: None,
+    attempt: Callable[..., bool] = _attempt,
 ) -> list["Trial"]:
     """Run every trial that is not done, one after another, cheapest first; a failure is recorded and the rest go on.
 
@@ -126,35 +229,105 @@ def run_serial(
         Further attempts at a trial that raises.
     report : callable
         Called with (trial, stage, done, total) while it runs.
+    attempt : callable
+        How one trial is run.
 
     Returns
     -------
     list of Trial
         Those that failed; each has ``failed.json`` in its run folder.
     """
-    from tutseg.training.run import run_trial
-
     k, n = shard
     cheapest_first = sorted(states(spec), key=lambda item: item[0].steps * item[0].size ** 2)
     failed = []
     for trial, state, _ in cheapest_first[k::n]:
-        if state == "done":
-            continue
-        for attempt in range(retries + 1):
-            started = time.time()
-            try:
-                run_trial(trial, root, device, report=lambda *state, trial=trial: report(trial, *state))
-            except Stopped:
-                raise
-            except Exception as error:
-                fault = {"error": str(error), "type": type(error).__name__, "attempt": attempt, "at": started}
-                atomic_write(runs_folder() / trial.id / "failed.json", json.dumps(fault))
-            else:
-                (runs_folder() / trial.id / "failed.json").unlink(missing_ok=True)
-                break
-        else:
+        tell = lambda *stage, trial=trial: report(trial, *stage)
+        if state != "done" and not any(attempt(trial, root, device, tell) for _ in range(retries + 1)):
             failed.append(trial)
     return failed
+
+
+def only(spec: Spec, name: str) -> Spec:
+    """The spec with one trial left, by its id."""
+    found = tuple(trial for trial in spec.trials if trial.id == name)
+    if not found:
+        raise InputError(f"no trial {name} in {spec.name}", "`tutseg grid SPEC --dry-run` lists the ids")
+    return Spec(spec.name, spec.about, found)
+
+
+def run_snakemake(
+    spec: Spec,
+    path: Path,
+    root: str | None = None,
+    device: str = "auto",
+    jobs: int = 1,
+    gpus: int = 0,
+    retries: int = 1,
+    profile: str = "",
+    dry_run: bool = False,
+) -> list["Trial"]:
+    """Hand the trials that are not done to Snakemake: each is a target ``<runs>/<id>/result.json`` of its own.
+
+    Snakemake keeps its notes in ``<runs>/.grid``. A trial is done if its result is there, whatever Snakemake
+    remembers; so a killed run goes on, and a trial that finished while Snakemake was dead is not run again.
+
+    Parameters
+    ----------
+    path : Path
+        The spec's file, which every job reads again.
+    jobs : int
+        Trials at once; each gets one core.
+    gpus : int
+        GPUs shared by all; if there are any, each trial takes one.
+    profile : str
+        A Snakemake profile for a cluster: "slurm" (this package's), or a folder. Empty: this machine.
+    dry_run : bool
+        Only show what Snakemake would do.
+
+    Returns
+    -------
+    list of Trial
+        Those that are not done afterwards (none for a dry run).
+
+    Raises
+    ------
+    InputError
+        Snakemake is missing, or it cannot plan the run.
+    """
+    if importlib.util.find_spec("snakemake") is None:
+        raise InputError("Snakemake is not installed", "install tutseg with its extra [grid], or use --executor serial")
+    todo = [trial.id for trial, state, _ in states(spec) if state != "done"]
+    if not todo:
+        return []
+    runs = runs_folder().resolve()
+    place = runs / ".grid"
+    config = {
+        "ids": todo,
+        "runs": str(runs),
+        "retries": retries,
+        "gpu": min(gpus, 1),
+        "shell": [sys.executable, "-c", "from tutseg.cli import main; main()", "grid", str(path.resolve()),
+                  "--device", device, "--retries", "0", *(["--root", str(Path(root).resolve())] if root else [])],
+        "cwd": os.getcwd(),
+    }  # fmt: skip
+    atomic_write(place / f"{spec.name}.json", json.dumps(config, indent=1))
+    chosen = HERE / profile if (HERE / profile / "config.yaml").is_file() else Path(profile).resolve()
+    if profile and not (chosen / "config.yaml").is_file():
+        raise InputError(f"no Snakemake profile in {profile}", "use slurm, or a folder with config.yaml")
+    command = [
+        sys.executable, "-m", "snakemake", "--snakefile", str(HERE / "Snakefile"), "--directory", str(place),
+        "--configfile", str(place / f"{spec.name}.json"), "--keep-going", "--ignore-incomplete", "--nolock",
+        "--rerun-triggers", "mtime", "--quiet", "rules", "host",
+        *(["--profile", str(chosen), "--jobs", str(jobs)] if profile else ["--cores", str(jobs)]),
+        *(["--resources", f"gpu={gpus}"] if gpus else []), *(["--dry-run"] if dry_run else []),
+    ]  # fmt: skip
+    with _alone(place):
+        done = subprocess.run(command, stdout=2, check=False)
+    if dry_run:
+        if done.returncode:
+            raise InputError("Snakemake cannot plan this run", "its message stands above")
+        return []
+    return [trial for trial, state, _ in states(spec) if state != "done"]
 
 
 def collect_results(spec: Spec, out: Path) -> Path:

@@ -1,0 +1,357 @@
+"""Grids: what a spec lists, what runs, what a kill leaves behind, and the same through Snakemake and SLURM."""
+
+import csv
+import io
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import slurm_stub
+import yaml
+
+from tutseg.errors import InputError
+from tutseg.training.trial import make_trial
+from tutseg.workflow import grid
+from tutseg.workflow.grid import collect_results, failures, forecast, read_spec, run_serial, states
+
+TINY = {"data": "synth", "net": "unet-s", "size": 32, "steps": 1, "batch": 2, "labelled": 0.3}
+DRAWN = {"n": 30, "size": 32}
+BROKEN = {"n": 30, "size": 31}  # too small to draw
+
+
+def write(folder: Path, **spec) -> Path:
+    path = folder / "spec.yaml"
+    path.write_text(yaml.safe_dump({"name": "tiny", "about": "a test"} | spec))
+    return path
+
+
+def tiny(folder: Path, trials: int, broken: int = 0) -> Path:
+    """A spec of so many trials of one step, and some that cannot be drawn."""
+    also = [{"defaults": {"data_options": BROKEN}, "grid": {"seed": list(range(broken))}}] if broken else []
+    defaults = TINY | {"method": "supervised", "data_options": DRAWN}
+    return write(folder, defaults=defaults, grid={"seed": list(range(trials))}, also=also)
+
+
+@pytest.fixture(autouse=True)
+def runs(tmp_path, monkeypatch):
+    """A folder of runs for each test."""
+    monkeypatch.setenv("TUTSEG_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "runs"
+
+
+def tutseg(*words: str, **options) -> subprocess.Popen:
+    call = [sys.executable, "-c", "from tutseg.cli import main; main()", *map(str, words)]
+    return subprocess.Popen(
+        call, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options
+    )
+
+
+def starts(runs: Path, trial: str) -> list[float]:
+    return [json.loads(line)["at"] for line in (runs / trial / "attempts.jsonl").read_text().splitlines()]
+
+
+def fake(trial, seconds=2.0, **fields) -> dict:
+    """A result.json as `run_trial` writes it, with the scores of two pictures."""
+    cell = {"mean": 0.5, "std": 0.1, "n": 2}
+    return {
+        "id": trial.id,
+        "trial": trial.model_dump(),
+        "n": {"labelled": 1, "unlabelled": 1, "validation": 1, "test": 2},
+        "scores": {"net": {"dice": {"per_image": cell, "batch": cell}}},
+        "selection": {"last": {"step": 1, "view": "net", "dice_per_image": 0.5, "dice_batch": 0.5}},
+        "seconds": {"train": seconds, "score": 0.0},
+        "provenance": {"command": trial.command, "data": "d0", "code": "c0", **fields},
+    }
+
+
+def finish(trial, runs: Path, **fields) -> None:
+    (runs / trial.id).mkdir(parents=True, exist_ok=True)
+    (runs / trial.id / "result.json").write_text(json.dumps(fake(trial, **fields)))
+    (runs / trial.id / "per_image.csv").write_text("id,view,dice\na,net,0.4\nb,net,0.6\n")
+
+
+# -------------------------------------------------------------------------------------------------------- the spec
+
+
+def test_a_spec_is_every_combination_of_every_block_over_the_defaults(tmp_path):
+    path = write(
+        tmp_path,
+        paper="sam-kd",
+        defaults=TINY,
+        grid={"method": ["supervised", "cps"], "labelled": [0.1, 0.2, 0.4], "seed": [0, 1]},
+        also=[{"defaults": {"method": "dme-fd", "size": 64}, "grid": {"options": [{"tau": 0.5}, {"tau": 0.7}]}}],
+    )
+    trials = read_spec(path).trials
+    assert len(trials) == 2 * 3 * 2 + 2 and len({t.id for t in trials}) == 14
+    assert Counter(t.labelled for t in trials) == {0.1: 4, 0.2: 4, 0.4: 4, 0.3: 2}
+    assert [t.options for t in trials[-2:]] == [{"tau": 0.5}, {"tau": 0.7}]
+    assert {(t.method, t.size) for t in trials} == {("supervised", 32), ("cps", 32), ("dme-fd", 64)}
+    assert {t.paper for t in trials} == {"sam-kd"}
+
+
+def test_a_trial_listed_twice_is_run_once(tmp_path):
+    also = [{"defaults": {"method": "cps"}, "grid": {"seed": [1, 2]}}]
+    path = write(tmp_path, defaults=TINY, grid={"method": ["cps"], "seed": [0, 1, 1]}, also=also)
+    assert [t.seed for t in read_spec(path).trials] == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        ({"gird": {"seed": [0]}}, "did you mean grid"),
+        ({"also": [{"default": {}}]}, "did you mean defaults"),
+        ({"grid": {"stepz": [3]}}, "did you mean steps"),
+        ({"grid": {"method": ["suprvised"]}}, "did you mean supervised"),
+        ({"defaults": {"method": "cps", "net": "unets"}, "grid": {"seed": [0]}}, "did you mean unet"),
+        ({"defaults": {"method": "cps"}, "grid": {"seed": 3}}, "write a list"),
+        ({"grid": {"method": "cps"}}, "write a list"),
+        ({"defaults": {"method": "cps"}}, "lists no trial"),
+        ({"grid": {"method": ["cps"], "labelled": [2]}}, "labelled"),
+    ],
+)
+def test_a_wrong_spec_is_one_line_that_names_the_fault(tmp_path, spec, said):
+    with pytest.raises(InputError, match=said) as caught:
+        read_spec(write(tmp_path, **spec))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_or_broken_file_is_named(tmp_path):
+    (tmp_path / "broken.yaml").write_text("name: [")
+    (tmp_path / "list.yaml").write_text("- 1")
+    for name, said in (("absent.yaml", "cannot read"), ("broken.yaml", "not YAML"), ("list.yaml", "no spec")):
+        with pytest.raises(InputError, match=said):
+            read_spec(tmp_path / name)
+
+
+def test_the_specs_of_the_project_can_be_read():
+    paths = sorted((Path(__file__).resolve().parents[1] / "results" / "specs").glob("*.yaml"))
+    assert paths
+    for path in paths:
+        spec = read_spec(path)
+        assert spec.name == path.stem and spec.trials
+
+
+# ------------------------------------------------------------------------------------------------ state and forecast
+
+
+def test_time_left_follows_from_what_was_measured(tmp_path, runs):
+    grids = {"steps": [10, 20, 40], "seed": [0, 1]}
+    spec = read_spec(write(tmp_path, defaults=TINY | {"method": "cps"}, grid=grids))
+    before = forecast(spec)
+    assert before["seconds_left"] is None and before["missing"] == 6 and json.loads(json.dumps(before)) == before
+    for trial in spec.trials:
+        if trial.steps == 10:
+            finish(trial, runs, seconds=3.0)
+    after = forecast(spec)
+    assert (after["done"], after["missing"], after["seconds_spent"]) == (2, 4, 6.0)
+    assert after["seconds_left"] == pytest.approx(2 * 6.0 + 2 * 12.0)
+    assert forecast(spec, at_once=4)["seconds_left"] == pytest.approx(36 / 4)
+
+
+def test_the_rate_of_a_method_is_its_own(tmp_path, runs):
+    spec = read_spec(write(tmp_path, defaults=TINY, grid={"method": ["cps", "supervised"], "seed": [0, 1]}))
+    for trial in spec.trials[::2]:
+        finish(trial, runs, seconds=5.0 if trial.method == "cps" else 1.0)
+    assert forecast(spec)["seconds_left"] == pytest.approx(6.0)
+
+
+def test_states_tell_done_failed_started_and_missing(tmp_path, runs):
+    spec = read_spec(tiny(tmp_path, 4))
+    finish(spec.trials[0], runs)
+    for trial, name in ((spec.trials[1], "failed.json"), (spec.trials[2], "state.pt")):
+        (runs / trial.id).mkdir(parents=True)
+        (runs / trial.id / name).write_text('{"error": "no luck"}')
+    assert [state for _, state, _ in states(spec)] == ["done", "failed", "started", "missing"]
+    assert [row["error"] for row in failures(spec)] == ["no luck"]
+    assert failures(spec)[0]["command"].startswith("tutseg train supervised")
+
+
+# ---------------------------------------------------------------------------------------------------------- running
+
+
+def test_failures_are_tried_again_and_the_rest_goes_on(tmp_path):
+    spec = read_spec(tiny(tmp_path, 5))
+    calls = Counter()
+
+    def attempt(trial, root, device, report):
+        calls[trial.seed] += 1
+        return trial.seed != 2 and (trial.seed != 3 or calls[3] > 1)
+
+    failed = run_serial(spec, retries=2, attempt=attempt)
+    assert [t.seed for t in failed] == [2]
+    assert calls == {0: 1, 1: 1, 2: 3, 3: 2, 4: 1}
+
+
+def test_shards_share_the_trials_and_the_cheapest_come_first(tmp_path, runs):
+    spec = read_spec(write(tmp_path, defaults=TINY | {"method": "cps"}, grid={"steps": [9, 3, 6], "seed": [0, 1, 2]}))
+    taken = []
+    for k in range(4):
+        run_serial(spec, shard=(k, 4), attempt=lambda trial, *_: taken.append(trial) or True)
+    assert Counter(t.id for t in taken) == dict.fromkeys((t.id for t in spec.trials), 1)
+    order = []
+    finish(spec.trials[3], runs)
+    run_serial(spec, attempt=lambda trial, *_: order.append(trial.steps) or True)
+    assert order == sorted(order) and len(order) == 8
+
+
+def test_two_processes_on_one_trial_run_it_once(tmp_path, runs, monkeypatch):
+    """The second waits for the first and finds it done."""
+    trial = read_spec(tiny(tmp_path, 1)).trials[0]
+    ran = []
+
+    def run_trial(trial, root, device, report):
+        ran.append(trial)
+        time.sleep(0.5)
+        finish(trial, runs)
+
+    monkeypatch.setattr("tutseg.training.run.run_trial", run_trial)
+    child = os.fork()
+    if not child:
+        os._exit(0 if grid._attempt(trial, None, "cpu", lambda *_: None) else 1)
+    while not (runs / trial.id / "attempts.jsonl").exists():
+        time.sleep(0.01)
+    assert grid._attempt(trial, None, "cpu", lambda *_: None)
+    assert os.waitpid(child, 0)[1] == 0
+    assert ran == [] and len(starts(runs, trial.id)) == 1
+
+
+def measured(folder: Path) -> tuple[list[dict[str, str]], str]:
+    """A collected table without what a clock decides."""
+    rows = list(csv.DictReader(io.StringIO((folder / "trials.csv").read_text())))
+    return [{k: v for k, v in row.items() if not k.startswith("seconds_") and k != "date"} for row in rows], (
+        folder / "dice.csv"
+    ).read_text()
+
+
+def test_sixty_trials_killed_three_times_end_with_the_same_table(tmp_path, runs, monkeypatch):
+    path = tiny(tmp_path, 60, broken=1)
+    spec = read_spec(path)
+    chance = random.Random(0)
+    finished_before_kill, cut = set(), 0
+    for kill_after in (5, 20, 40):
+        process = tutseg("grid", path, "--device", "cpu")
+        while sum(1 for _ in runs.glob("*/result.json")) < kill_after:
+            assert process.poll() is None, process.communicate()[1]
+            time.sleep(0.02)
+        time.sleep(chance.uniform(0, 0.3))
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        done = {p.parent.name for p in runs.glob("*/result.json")}
+        assert kill_after <= len(done) < 60
+        cut += sum(p.parent.name not in done for p in runs.glob("*/attempts.jsonl"))
+        finished_before_kill |= done
+    process = tutseg("grid", path, "--device", "cpu", "--json")
+    out, errors = process.communicate()
+    broken = spec.trials[-1]
+    assert process.returncode == 1
+    assert f"failed: {broken.id}: size 31 is too small" in errors
+    assert {k: v for k, v in json.loads(out)[0].items() if k in grid.STATES} == {
+        "done": 60, "failed": 1, "started": 0, "missing": 0,
+    }  # fmt: skip
+
+    begun = {trial.id: starts(runs, trial.id) for trial in spec.trials}
+    ended = {trial.id: (runs / trial.id / "result.json").stat().st_mtime for trial in spec.trials[:-1]}
+    assert all(start < ended[name] for name in ended for start in begun[name])
+    assert sum(map(len, begun.values())) - len(begun[broken.id]) <= 60 + 3  # a kill costs at most the trial it met
+    assert all(len(begun[name]) == 1 for name in finished_before_kill - {n for n, s in begun.items() if len(s) > 1})
+
+    whole = measured(collect_results(spec, tmp_path / "killed"))
+    assert len(whole[0]) == 60
+    monkeypatch.setenv("TUTSEG_RUNS", str(tmp_path / "straight"))
+    # every fourth trial, run here without a break, gives the very same numbers
+    straight = grid.Spec(spec.name, "", spec.trials[:60:4])
+    assert run_serial(straight, device="cpu") == []
+    again = measured(collect_results(straight, tmp_path / "again"))
+    chosen = [trial.id for trial in straight.trials]
+    same = lambda rows: [{k: v for k, v in row.items() if k not in ("torch_threads",)} for row in rows]
+    assert same(again[0]) == same([row for row in whole[0] if row["id"] in chosen])
+    pick = lambda text: [[row["image"], *(row[c] for c in chosen)] for row in csv.DictReader(io.StringIO(text))]
+    shown = {row[0]: row[1:] for row in pick(whole[1])}
+    for image, *cells in pick(again[1]):
+        assert cells == shown[image]
+
+
+def test_collecting_refuses_nothing_and_mixed_data(tmp_path, runs):
+    spec = read_spec(tiny(tmp_path, 2))
+    with pytest.raises(InputError, match="no trial of tiny is finished"):
+        collect_results(spec, tmp_path / "out")
+    finish(spec.trials[0], runs)
+    folder = collect_results(spec, tmp_path / "out")
+    assert (folder / "dice.csv").read_text() == f"image,{spec.trials[0].id}\na,0.4000\nb,0.6000\n"
+    finish(spec.trials[1], runs, data="d1")
+    with pytest.raises(InputError, match="different versions of synth"):
+        collect_results(spec, tmp_path / "out")
+
+
+# --------------------------------------------------------------------------------------------- Snakemake and SLURM
+
+
+def test_a_dry_run_names_every_target_and_runs_nothing(tmp_path, runs):
+    path = tiny(tmp_path, 3)
+    finish(read_spec(path).trials[0], runs)
+    process = tutseg("grid", path, "--executor", "snakemake", "--gpus", "1", "--dry-run", "--json")
+    out, errors = process.communicate()
+    assert process.returncode == 0, errors
+    rows = json.loads(out)
+    assert [row["name"] for row in rows] == [trial.id for trial in read_spec(path).trials[1:]]
+    config = json.loads((runs / ".grid" / "tiny.json").read_text())
+    assert config["ids"] == [row["name"] for row in rows] and config["gpu"] == 1
+    assert "trial        2" in errors
+    assert not list(runs.glob("*/attempts.jsonl"))
+
+
+def test_what_snakemake_cannot_do_is_said_in_one_line(tmp_path, runs, monkeypatch):
+    path = tiny(tmp_path, 1)
+    with pytest.raises(InputError, match="use slurm, or a folder"):
+        grid.run_snakemake(read_spec(path), path, profile="nowhere")
+    monkeypatch.setattr(grid.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"extra \[grid\]"):
+        grid.run_snakemake(read_spec(path), path)
+
+
+@pytest.mark.slow
+def test_snakemake_runs_the_trials_and_reports_the_failed_one(tmp_path, runs):
+    path = tiny(tmp_path, 3, broken=1)
+    process = tutseg("grid", path, "--executor", "snakemake", "--jobs", "2", "--device", "cpu", "--json")
+    out, errors = process.communicate()
+    assert process.returncode == 1
+    assert (json.loads(out)[0]["done"], json.loads(out)[0]["failed"]) == (3, 1)
+    broken = read_spec(path).trials[-1].id
+    assert errors.splitlines()[-1].startswith(f"failed: {broken}: size 31 is too small")
+    assert [len(starts(runs, t.id)) for t in read_spec(path).trials] == [1, 1, 1, 2]
+    again = tutseg("grid", tiny(tmp_path, 3), "--executor", "snakemake", "--device", "cpu")
+    assert again.wait() == 0
+    assert [len(starts(runs, t.id)) for t in read_spec(path).trials] == [1, 1, 1, 2]
+
+
+@pytest.mark.slow
+def test_slurm_gets_a_job_a_trial(tmp_path, runs):
+    """The plugin against stubs that run jobs here; the profile is the package's, polled faster."""
+    stub = slurm_stub.install(tmp_path / "slurm")
+    profile = tmp_path / "cluster"
+    shutil.copytree(grid.HERE / "slurm", profile)
+    with open(profile / "config.yaml", "a") as file:
+        file.write("slurm-init-seconds-before-status-checks: 2\nseconds-between-status-checks: 2\n")
+    path = tiny(tmp_path, 2, broken=1)
+    process = tutseg(
+        "grid", path, "--executor", "snakemake", "--profile", profile, "--jobs", "2", "--gpus", "2", "--retries", "0",
+        "--device", "cpu", "--json", env=os.environ | {"PATH": f"{stub}:{os.environ['PATH']}"},
+    )  # fmt: skip
+    out, errors = process.communicate()
+    assert process.returncode == 1, errors
+    assert (json.loads(out)[0]["done"], json.loads(out)[0]["failed"]) == (2, 1), errors
+    jobs = [job.read_text() for job in (stub / "jobs").glob("*/words")]
+    assert len(jobs) == 3
+    assert all("gpu" in words and "16000" in words for words in jobs)
+    assert {make_trial(**json.loads((runs / t.id / "config.json").read_text())).id
+            for t in read_spec(path).trials[:2]} == {t.id for t in read_spec(path).trials[:2]}  # fmt: skip
