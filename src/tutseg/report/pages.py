@@ -126,15 +126,26 @@ def audit(_: Path) -> str:
                 parts.append(f"### {severity.capitalize()}\n")
             for finding in told:
                 parts.append(
-                    f"- Table {finding.table}. {_plain(finding.message)}"
-                    f" *This assumes that {_plain(finding.assumption)}."
-                    f" It could be innocent: {_plain('; or '.join(finding.innocent))}.*"
+                    f"- Table {finding.table}. {plain(finding.message)}"
+                    f" *This assumes that {plain(finding.assumption)}."
+                    f" It could be innocent: {plain('; or '.join(finding.innocent))}.*"
                 )
-            parts.append("")
+            parts.append(":::\n" if told else "")
     return "\n".join(parts)
 
 
-def _plain(text: str) -> str:
+def _ledger(name: str) -> Callable[[Path], str]:
+    """A part made by `tutseg.report.ledger`, which is read only when a page asks for it."""
+
+    def part(_: Path) -> str:
+        from tutseg.report.ledger import part as made
+
+        return made(name)
+
+    return part
+
+
+def plain(text: str) -> str:
     """Text whose stars, bars and brackets Markdown leaves alone."""
     return re.sub(r"([\\`*_\[\]<>$|])", r"\\\1", text.strip())
 
@@ -171,5 +182,16 @@ GENERATED: dict[str, Callable[[Path], str]] = {
     "methods": methods,
     "api": api,
     "audit": audit,
+    **{
+        name: _ledger(name)
+        for name in (
+            "ledger-coverage",
+            "ledger-forest",
+            "ledger-claims",
+            "ledger-tables",
+            "audit-rules",
+            "audit-candidates",
+        )
+    },
     "runtimes": runtimes,
 }

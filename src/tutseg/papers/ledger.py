@@ -1,0 +1,500 @@
+"""The papers' cells and claims beside what our own finished trials measured.
+
+Evidence is what `tutseg.workflow.grid.collect_results` wrote into ``results/*/`` (committed), and finished runs.
+
+A paper's table says which method, data and labelled share a cell is of; it seldom says enough to repeat the rest. All
+the rest of a trial (network, size, steps, batch, protocol, ...) together with the fingerprint of its data is its
+*setup*. A number of ours comes from one setup alone, and so do all sides of a comparison. Where several setups could
+serve, those with enough seeds go first, then the larger size, then more steps.
+"""
+
+import csv
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tutseg.errors import InputError
+from tutseg.files import canonical_json, project_root, runs_folder
+from tutseg.papers.cell import Cell
+from tutseg.papers.claims import (
+    MIN_SEEDS,
+    Claim,
+    TrialRecords,
+    Verdict,
+    decide,
+    load_claims,
+    paired_bootstrap,
+    paper_effect,
+    trials_needed,
+)
+from tutseg.papers.tables import cell_trials, load_paper, matches, papers
+from tutseg.training.trial import Trial, make_trial
+
+# What a cell says of a trial, or what a table repeats over; the other fields are the setup.
+CELL_FIELDS = ("method", "options", "labelled", "data", "test_data", "seed", "fold", "paper", "evaluations")
+# Fields of our own studies: papers have the default, whether they say so or not.
+STUDY_FIELDS = ("augment", "start")
+NO_SCORE = {
+    "params_m": "a count and no score: `tutseg nets` prints it beside the published one",
+    "time_s": "times depend on the hardware; only their ratios could be compared",
+    "growth": "computed from the other cells",
+}
+DISTANCES = ("hd95", "asd", "assd")
+_SCORE = re.compile(r"(?!last_|validation_|test_)(.+)_(per_image|batch|pooled)")
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A finished trial.
+
+    Parameters
+    ----------
+    id : str
+        Of the trial when it was run.
+    trial : Trial
+        What was run.
+    means : dict
+        score -> averaging -> mean over the test images, as fractions or pixels.
+    deviations : dict
+        score -> standard deviation over the test images.
+    images : dict
+        score -> image -> value, for the scores of which it is kept.
+    n : int
+        Test images.
+    provenance : dict
+        As in ``result.json``.
+    origin : str
+        Where it was read.
+    """
+
+    id: str
+    trial: Trial
+    means: dict[str, dict[str, float]]
+    deviations: dict[str, float]
+    images: dict[str, dict[str, float]]
+    n: int
+    provenance: dict[str, str]
+    origin: str
+
+    def per_image(self, score: str) -> dict[str, float]:
+        """A score of every test image, empty if it is not kept; J = D/(2 - D) and HM = 1 - J of one image are."""
+        if score in self.images or "dice" not in self.images:
+            return self.images.get(score, {})
+        if score == "jaccard":
+            return {image: d / (2 - d) for image, d in self.images["dice"].items()}
+        if score == "hm":
+            return {image: 1 - d / (2 - d) for image, d in self.images["dice"].items()}
+        return {}
+
+    def setup(self, without: Iterable[str] = ()) -> str:
+        """The setup as canonical JSON, fields that a cell names left out."""
+        left_out = {*CELL_FIELDS, *without}
+        fields = {key: value for key, value in self.fields.items() if key not in left_out}
+        return canonical_json({**fields, "fingerprint": self.provenance.get("data", "")})
+
+    @cached_property
+    def fields(self) -> dict[str, Any]:
+        """The trial's fields."""
+        return self.trial.model_dump()
+
+
+def read_evidence(results: Path | None = None, runs: bool = True) -> tuple[Finished, ...]:
+    """Every finished trial that is known here, each once.
+
+    Parameters
+    ----------
+    results : Path, optional
+        Folder with a folder of ``trials.csv`` and ``dice.csv`` a spec; by default the project's ``results``.
+    runs : bool
+        Also read finished runs (`runs_folder`), which hold every score of every image.
+
+    Raises
+    ------
+    InputError
+        A file of evidence is damaged.
+    """
+    results = results or (project_root() or Path()) / "results"
+    found: dict[str, Finished] = {}
+    for path in sorted(results.glob("*/trials.csv")):
+        for item in _collected(path):
+            found.setdefault(item.id, item)
+    for path in sorted(runs_folder().glob("*/result.json")) if runs else ():
+        item = _run(path)
+        if item.id not in found or found[item.id].provenance["data"] == item.provenance["data"]:
+            found[item.id] = item
+    # a trial listed for two papers is one trial
+    unique = {canonical_json([item.fields | {"paper": ""}, item.provenance["data"]]): item for item in found.values()}
+    return tuple(unique.values())
+
+
+def _collected(path: Path) -> Iterable[Finished]:
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    columns: dict[str, dict[str, float]] = {}
+    dice = path.parent / "dice.csv"
+    if dice.exists():
+        with dice.open(newline="", encoding="utf-8") as file:
+            for line in csv.DictReader(file):
+                for name, value in line.items():
+                    if name != "image" and value:
+                        columns.setdefault(name, {})[line["image"]] = float(value)
+    seen = set()
+    for row in rows:
+        if row.get("id") in seen:
+            continue  # other views of the same trial
+        try:
+            seen.add(row["id"])
+            fields = {name: _parsed(row[name]) for name in Trial.model_fields if name in row}
+            means: dict[str, dict[str, float]] = {}
+            for name, value in row.items():
+                if value and (part := _SCORE.fullmatch(name)):
+                    means.setdefault(part[1], {})[part[2]] = float(value)
+            yield Finished(
+                row["id"],
+                make_trial(**fields),
+                means,
+                {name: float(row[f"{name}_sd"]) for name in means if row.get(f"{name}_sd")},
+                {"dice": columns[row["id"]]} if row["id"] in columns else {},
+                int(row["n_test"]),
+                {name: row.get(name, "") for name in ("command", "data", "split", "device", "date", "torch", "code")},
+                f"results/{path.parent.name}",
+            )
+        except (KeyError, ValueError) as error:
+            raise InputError(f"{path}: trial {row.get('id')}: {error}", "collect it again") from error
+
+
+def _parsed(text: str) -> Any:
+    return json.loads(text) if text.startswith("{") else text
+
+
+def _run(path: Path) -> Finished:
+    try:
+        result = json.loads(path.read_text())
+        scores = next(iter(result["scores"].values()))
+        view = next(iter(result["scores"]))
+        images: dict[str, dict[str, float]] = {}
+        with (path.parent / "per_image.csv").open(newline="", encoding="utf-8") as file:
+            for row in csv.DictReader(file):
+                if row["view"] == view:
+                    for name in scores.keys() & row.keys():
+                        images.setdefault(name, {})[row["id"]] = float(row[name])
+        return Finished(
+            result["id"],
+            make_trial(**result["trial"]),
+            {name: {way: cell["mean"] for way, cell in ways.items()} for name, ways in scores.items()},
+            {name: ways["per_image"]["std"] for name, ways in scores.items()},
+            images,
+            result["n"]["test"],
+            result["provenance"],
+            f"runs/{path.parent.name}",
+        )
+    except (OSError, KeyError, ValueError) as error:
+        raise InputError(f"{path} is damaged ({error})", "delete the folder and run the trial again") from error
+
+
+# ------------------------------------------------------------------------------------------------------- the cells
+
+
+@dataclass(frozen=True)
+class Ours:
+    """Our number for a cell, from one setup.
+
+    Parameters
+    ----------
+    value, spread : float, float or None
+        Mean over images (per image) and seeds, and its standard deviation over seeds, in the cell's unit.
+    low, high : float or None
+        95 % interval; None with one seed.
+    by : str
+        How the interval was made: "bootstrap" over seeds and images, or "normal" from the two deviations where only
+        these are kept.
+    n_images, seeds : int
+        How many.
+    trials : tuple of Finished
+        What it rests on.
+    score : str
+        The score's name in ``tutseg.metrics``.
+    """
+
+    value: float
+    spread: float | None
+    low: float | None
+    high: float | None
+    by: str
+    n_images: int
+    seeds: int
+    trials: tuple[Finished, ...]
+    score: str
+
+    @property
+    def setup(self) -> str:
+        """Network, size, steps and protocol in words, and what the paper's own would be called if it differs."""
+        return describe_setup(self.trials)
+
+    @property
+    def provenance(self) -> dict[str, str]:
+        """What a footnote says: where the number was read, and the stamps and commands behind it."""
+        names = ("data", "code", "device", "torch", "date", "command")
+        told = {
+            "evidence": {re.sub(r"^runs/.*", "runs", item.origin): None for item in self.trials},
+            **{name: {item.provenance.get(name, ""): None for item in self.trials} for name in names},
+        }
+        return {name: ", ".join(filter(None, values)) for name, values in told.items()}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A cell of the ledger.
+
+    Parameters
+    ----------
+    state : {"ours", "not yet", "cannot"}
+        Whether there is a number of ours, could be one, or never will.
+    why : str
+        The reason for "cannot"; for the others in what our trial differs from the paper's, if anything is known.
+    """
+
+    cell: Cell
+    state: str
+    why: str
+    ours: Ours | None = None
+
+
+def describe_setup(trials: Sequence[Finished]) -> str:
+    """Network, size, steps and protocol of trials of one setup (several networks where the table names them)."""
+    first = trials[0].trial
+    words = [
+        " and ".join(dict.fromkeys(item.trial.net for item in trials)) + f" at {first.size} px",
+        f"{first.steps} steps of {first.batch}",
+        f"{first.protocol} protocol",
+        *(["ImageNet weights"] if first.pretrained else []),
+        *(f"{key} {value}" for key, value in (first.data_options | first.test_options).items()),
+    ]
+    return ", ".join(words)
+
+
+def entries(paper: str, number: int | None = None, evidence: Sequence[Finished] | None = None) -> list[Entry]:
+    """The cells of a table, or of a paper, each with our number or the reason why there is none.
+
+    Raises
+    ------
+    InputError
+        Unknown paper or table.
+    """
+    evidence = read_evidence() if evidence is None else evidence
+    found = []
+    for item in cell_trials(paper, number):
+        cannot = item.cannot or NO_SCORE.get(item.cell.metric)
+        if cannot or item.trial is None:
+            found.append(Entry(item.cell, "cannot", cannot or ""))
+            continue
+        score = score_of(item.cell)
+        fitting = [each for each in evidence if score in each.means and _fits(each, item.trial)]
+        groups = _grouped(fitting, item.trial)
+        why = item.trial.get("stand_in", "")
+        if groups:
+            found.append(Entry(item.cell, "ours", why, _ours(item.cell, score, max(groups.values(), key=_rank))))
+        else:
+            found.append(Entry(item.cell, "not yet", why))
+    return found
+
+
+@cache
+def _measures() -> dict[tuple[str, int | None, str], str]:
+    """The score that a column holds where a claim says that it is not called like the column."""
+    claims = [claim for claim in load_claims() if claim.measure]
+    by_paper = {(claim.paper, None, claim.metric): claim.measure for claim in claims}
+    return by_paper | {(claim.paper, claim.table, claim.metric): claim.measure for claim in claims}
+
+
+def score_of(cell: Cell) -> str:
+    """The name in ``tutseg.metrics`` of what a column holds."""
+    known = _measures()
+    measure = known.get((cell.paper, cell.table, cell.metric)) or known.get((cell.paper, None, cell.metric))
+    return measure or {"iou": "jaccard", "f1": "dice", "recall": "sensitivity"}.get(cell.metric, cell.metric)
+
+
+def _fits(item: Finished, wanted: Mapping[str, Any]) -> bool:
+    """Whether a trial is what a cell asks for: no option beyond the paper's, none of our studies' changes."""
+    if set(item.trial.options) - {name for name, value in wanted["options"].items() if value is not None}:
+        return False
+    if any(item.fields[name] != Trial.model_fields[name].default for name in STUDY_FIELDS if name not in wanted):
+        return False
+    return matches(wanted, item.fields)
+
+
+def _grouped(items: Iterable[Finished], named: Iterable[str]) -> dict[str, list[Finished]]:
+    groups: dict[str, list[Finished]] = {}
+    for item in items:
+        groups.setdefault(item.setup(named), []).append(item)
+    return groups
+
+
+def _rank(group: Sequence[Finished]) -> tuple:
+    """Setups in ascending order of what we would rather show."""
+    trial, seeds = group[0].trial, len({item.trial.seed for item in group})
+    defaults = sum(group[0].fields[name] == field.default for name, field in Trial.model_fields.items())
+    return seeds >= MIN_SEEDS, trial.size, trial.steps, seeds, defaults, group[0].setup()
+
+
+def _ours(cell: Cell, score: str, group: Sequence[Finished]) -> Ours:
+    scale = 100.0 if cell.unit == "percent" else 1.0
+    seeds = sorted({item.trial.seed for item in group})
+    means = np.array([np.mean([i.means[score]["per_image"] for i in group if i.trial.seed == s]) for s in seeds])
+    spread = float(means.std(ddof=1)) if len(seeds) > 1 else None
+    low = high = None
+    by, n = "", max(item.n for item in group)
+    values = _matrix(group, score, seeds)
+    if values is not None:
+        n = values.shape[1]
+    if spread is not None and values is not None:
+        by, (low, high) = "bootstrap", paired_bootstrap(values)
+    elif spread is not None and all(score in item.deviations for item in group):
+        # seeds and images are crossed: the variances of the two means add up
+        variance = spread**2 / len(seeds) + np.mean([item.deviations[score] ** 2 for item in group]) / n
+        half = 1.96 * float(np.sqrt(variance))
+        by, low, high = "normal", float(means.mean()) - half, float(means.mean()) + half
+    scaled = [None if number is None else number * scale for number in (float(means.mean()), spread, low, high)]
+    return Ours(*scaled, by=by, n_images=n, seeds=len(seeds), trials=tuple(group), score=score)
+
+
+def _matrix(group: Sequence[Finished], score: str, seeds: Sequence[int]) -> np.ndarray | None:
+    """Scores ``(seeds, images)``, averaged over folds; None unless every trial kept them."""
+    kept = [(item.trial.seed, item.per_image(score)) for item in group]
+    if not all(images for _, images in kept):
+        return None
+    names = {name: j for j, name in enumerate(sorted({name for _, images in kept for name in images}))}
+    total, count = np.zeros((len(seeds), len(names))), np.zeros((len(seeds), len(names)))
+    for seed, images in kept:
+        columns = [names[name] for name in images]
+        total[seeds.index(seed), columns] += list(images.values())
+        count[seeds.index(seed), columns] += 1
+    return np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
+
+
+def coverage(evidence: Sequence[Finished] | None = None) -> list[dict[str, Any]]:
+    """Cells with a number of ours, cells that could have one, and all, of each paper."""
+    evidence = read_evidence() if evidence is None else evidence
+    rows = []
+    for paper in papers():
+        found = entries(paper, None, evidence)
+        count = lambda state, found=found: sum(entry.state == state for entry in found)
+        rows.append(
+            {
+                "name": paper,
+                "ours": count("ours"),
+                "nameable": len(found) - count("cannot"),
+                "cells": len(found),
+                "illegible": sum(len(i.positions) for table in load_paper(paper).tables for i in table.illegible),
+            }
+        )
+    return rows
+
+
+# ------------------------------------------------------------------------------------------------------ the claims
+
+
+@dataclass(frozen=True)
+class Decided:
+    """A claim with its verdict.
+
+    Parameters
+    ----------
+    paper_effect : float
+        The difference between the paper's own cells, in the verdict's unit.
+    trials : tuple of Finished
+        What the verdict rests on, empty if it was not attempted.
+    """
+
+    claim: Claim
+    verdict: Verdict
+    paper_effect: float
+    trials: tuple[Finished, ...] = field(default=(), repr=False)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON."""
+        v, c = self.verdict, self.claim
+        return {
+            "name": c.id, "paper": c.paper, "verdict": v.verdict, "why": v.why, "effect": v.effect, "low": v.low,
+            "high": v.high, "seeds": v.seeds, "n_images": v.n_images, "paper_effect": self.paper_effect,
+            "score": c.score, "kind": c.kind, "margin": c.margin, "threshold": c.threshold, "table": c.table,
+            "place": c.place, "sentence": c.sentence, "setting": c.setting,
+            "setup": describe_setup(self.trials) if self.trials else None,
+            "trials": [item.id for item in self.trials],
+        }  # fmt: skip
+
+
+def verdicts(paper: str | None = None, evidence: Sequence[Finished] | None = None) -> list[Decided]:
+    """Every claim of a paper, or of all, decided from finished trials of one setup each.
+
+    Raises
+    ------
+    InputError
+        Unknown paper.
+    """
+    evidence = read_evidence() if evidence is None else evidence
+    return [_decided(claim, evidence) for claim in load_claims(paper)]
+
+
+def _decided(claim: Claim, evidence: Sequence[Finished]) -> Decided:
+    sides = trials_needed(claim)
+    effect = paper_effect(claim)
+    if claim.cannot or any("cannot" in side for side in sides):
+        return Decided(claim, decide(claim, []), effect)
+    chosen = _one_setup(evidence, sides)
+    kept = [item for item in chosen if item.per_image(claim.score)]
+    verdict = decide(claim, TrialRecords(_records(kept, claim.score)))
+    if verdict.verdict == "not attempted":
+        lacking = [item for item in chosen if not item.per_image(claim.score)]
+        if lacking and len({item.id for item in lacking}) == len(chosen):
+            why = f"{claim.score} of each image is not among the committed evidence, and the runs are not here"
+            verdict = Verdict("not attempted", None, None, None, 0, 0, why)
+        return Decided(claim, verdict, effect)
+    return Decided(claim, verdict, effect, tuple(kept))
+
+
+def _one_setup(evidence: Sequence[Finished], sides: Sequence[Mapping[str, Any]]) -> list[Finished]:
+    """The trials of the setup that serves most sides of a comparison, the best of such setups; each trial once."""
+    named = {name for side in sides for name in side}
+    setups: dict[str, dict[int, list[Finished]]] = {}
+    for i, side in enumerate(sides):
+        for setup, group in _grouped((item for item in evidence if _fits(item, side)), named).items():
+            # where the other side names a field that this one leaves open, this one still keeps to one value of it
+            setups.setdefault(setup, {})[i] = max(_grouped(group, side).values(), key=_rank)
+    if not setups:
+        return []
+    best = max(setups.values(), key=lambda found: (len(found), min(_rank(group) for group in found.values())))
+    return list({item.id: item for group in best.values() for item in group}.values())
+
+
+def _records(items: Iterable[Finished], score: str) -> list[dict[str, Any]]:
+    names = ("method", "net", "data", "test_data", "labelled", "options", "seed", "fold")
+    return [
+        {**{name: item.fields[name] for name in names}, "id": image, score: value}
+        for item in items
+        for image, value in item.per_image(score).items()
+    ]
+
+
+def counts(decided: Iterable[Decided]) -> dict[str, int]:
+    """How many claims got each verdict."""
+    words = dict.fromkeys(("reproduced", "not reproduced", "inconclusive", "not attempted"), 0)
+    for item in decided:
+        words[item.verdict.verdict] += 1
+    return words
+
+
+def points(item: Decided, value: float | None) -> str:
+    """A difference in points of the score (0.0123 as "+1.2"); distances in pixels, as they are."""
+    return "–" if value is None else f"{value * scale_of(item.claim):+.1f}"
+
+
+def scale_of(claim: Claim) -> float:
+    """From a claim's differences to points (shares) or pixels (distances)."""
+    return 1.0 if claim.score in DISTANCES else 100.0
