@@ -810,7 +810,7 @@ def _levels_of_blocks(blocks: dict[tuple, list[tuple[Line, Interval, Decimal]]])
             share = [rows[0][0].setting["labelled"] for rows in (worse, better)]
             factor = level[1] / level[0]
             gap = [median(row[1].mid for row in rows) for rows in (worse, better)]
-            holds = factor <= Decimal("1.8") or gap[1] - gap[0] < POINT
+            holds = factor <= Decimal("1.8") or gap[0] < POINT / 2 or gap[1] - gap[0] < POINT
             yield judge("gap-of-block", holds, [row[0].cell(JACCARD) for row in better],
                         f"The block with labelled={share[1]} has the better Dice and yet a J - f(D) of {pct(gap[1])} "
                         f"points, against {pct(gap[0])} with labelled={share[0]}.",
