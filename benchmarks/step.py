@@ -22,7 +22,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
-from torchvision import transforms
+from torchvision.transforms import v2 as transforms
+from torchvision.transforms.functional import to_tensor
 
 from tutseg.data import open_source
 from tutseg.data.loader import Pictures, load_pictures
@@ -61,7 +62,7 @@ class JpegFolder(Dataset):
         """Weak view, mask, strong view."""
         image = Image.open(self.images[index]).convert("RGB").resize((self.size, self.size), Image.Resampling.BICUBIC)
         mask = Image.open(self.masks[index]).resize((self.size, self.size), Image.Resampling.NEAREST)
-        weak, truth = transforms.functional.to_tensor(image), transforms.functional.to_tensor(mask)
+        weak, truth = to_tensor(image), to_tensor(mask)
         for axis in (-1, -2):
             if torch.rand(()) < 0.5:
                 weak, truth = weak.flip(axis), truth.flip(axis)
