@@ -18,9 +18,9 @@ setup: .venv/.done ## install the pinned environment into .venv (CPU=1: the CPU-
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 ifdef CPU
 	grep -vE '^(nvidia-|triton|cuda-)' requirements.lock > .venv/cpu.lock
-	$(BIN)/uv pip install --python $(BIN)/python --torch-backend cpu --requirements .venv/cpu.lock
+	$(BIN)/uv pip install --compile-bytecode --python $(BIN)/python --torch-backend cpu --requirements .venv/cpu.lock
 else
-	$(BIN)/uv pip install --python $(BIN)/python --requirements requirements.lock
+	$(BIN)/uv pip install --compile-bytecode --python $(BIN)/python --requirements requirements.lock
 endif
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
 	@touch $@
@@ -37,6 +37,7 @@ test-slow: setup ## the tests that take minutes
 lint: setup ## style, formatting, pairs of notebooks
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/python -c 'import sys; from tutseg.workflow.notebooks import check_pairs; sys.exit("\n".join(check_pairs()))'
 
 bench: setup ## ratios of speed, measured in one run
 	$(BIN)/python benchmarks/run.py
