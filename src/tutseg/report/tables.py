@@ -142,7 +142,7 @@ def group_results(folder: Path, name: Callable[[dict[str, str]], str | None]) ->
 
 def _as_result(row: dict[str, str]) -> dict[str, Any]:
     n = {part: int(row[f"n_{part}"]) for part in ("labelled", "unlabelled", "validation", "test")}
-    return {"trial": row, "n": n, "provenance": row}
+    return {"trial": row, "n": n, "provenance": row | {"data": row["fingerprint"]}}
 
 
 def percent(value: float, decimals: int = 1) -> str:

@@ -370,6 +370,8 @@ def collect_results(spec: Spec, out: Path) -> Path:
 
 def _trial_rows(trial: "Trial", result: dict[str, Any]) -> Iterator[dict[str, Any]]:
     given = {k: canonical_json(v) if isinstance(v, dict) else v for k, v in trial.model_dump().items()}
+    # the fingerprint of the data must not take the place of the data's name
+    origin = {"fingerprint" if k == "data" else k: v for k, v in result["provenance"].items() if k != "seed"}
     for view, scores in result["scores"].items():
         row = {"id": trial.id, **given, "view": view, **{f"n_{part}": n for part, n in result["n"].items()}}
         for name, ways in scores.items():
@@ -379,7 +381,7 @@ def _trial_rows(trial: "Trial", result: dict[str, Any]) -> Iterator[dict[str, An
                     row[f"{name}_sd"] = round(cell["std"], 6)
         for way, chosen in result["selection"].items():
             row |= {f"{way}_{key}": chosen[key] for key in ("step", "view", "dice_per_image", "dice_batch")}
-        yield row | {f"seconds_{k}": v for k, v in result["seconds"].items()} | result["provenance"]
+        yield row | {f"seconds_{k}": v for k, v in result["seconds"].items()} | origin
 
 
 def _csv(names: list[str], rows: list[dict[str, Any]]) -> str:
