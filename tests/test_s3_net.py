@@ -187,6 +187,27 @@ def test_meant_affine_loss_notices():
     assert abs(loss[90] - loss[0]) > 1e-2
 
 
+def test_only_the_meant_reading_moves_the_input(monkeypatch):
+    images = torch.rand(1, 3, 24, 24, generator=torch.Generator().manual_seed(1))
+    moved, still = {}, {}
+    for results in (moved, still):
+        for reading in s3_net.READINGS:
+            method = S3Net(reading, clusters=6, weights=(1, 1, 0))
+            stack = Stack(lambda method=method: method.network((24, 24)), [0], images)
+            results[reading] = float(method.losses(stack, images, [np.random.default_rng(0)])[1]["at"].detach())
+        for name in ("MOST_ANGLE", "MOST_SCALE", "MOST_SHEAR", "MOST_SHIFT"):
+            monkeypatch.setattr(s3_net, name, 0.0)
+    assert moved["code"] == still["code"]  # nothing drawn: always the same turn
+    difference = {reading: abs(moved[reading] - still[reading]) for reading in moved}
+    # "paper" moves outputs: what is left is resampling and the cropped edge
+    assert difference["meant"] > 1e-3 and difference["meant"] != difference["paper"]
+    without_move = S3Net("paper", clusters=6, weights=(1, 1, 0))
+    stack = Stack(lambda: without_move.network((24, 24)), [0], images)
+    logits, second = stack(images)
+    plain = F.cross_entropy(second, logits.argmax(1)).detach()
+    assert still["meant"] == pytest.approx(float(plain), abs=1e-5) == still["paper"]
+
+
 def test_affine_loss_counts_only_what_comes_from_the_picture():
     labels = torch.ones(1, 20, 20, dtype=torch.int64)
     second = torch.zeros(1, 2, 20, 20)
