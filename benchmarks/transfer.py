@@ -14,6 +14,8 @@ import csv
 import hashlib
 import json
 import os
+import shlex
+import sys
 import time
 from dataclasses import replace
 from itertools import product
@@ -194,6 +196,7 @@ def main() -> None:
     from importlib import import_module
 
     from tutseg.data.synth import KINDS
+    from tutseg.training.run import environment
 
     drawer = import_module(KINDS[args.kind])
     real = load_real(REAL[args.kind], args.size, args.real)
@@ -218,8 +221,11 @@ def main() -> None:
                     for half, chosen in halves(data["ids"]).items():
                         row[f"{name}_{half}"] = round(float(dice[chosen].mean()), 4)
                         row[f"{name}_{half}_n"] = int(chosen.sum())
+                row |= {"device": args.device, "torch": environment()["torch"], "command": shlex.join(sys.argv)}
+                row |= {"commit": environment()["commit"], "code": environment()["code"]}
                 seconds = f"drawn in {drawn - start:.0f} s, trained and tested in {time.perf_counter() - drawn:.0f} s"
-                print(" ".join(f"{k}={v}" for k, v in row.items() if not k.endswith("_n")), f"({seconds})", flush=True)
+                scores = {k: v for k, v in row.items() if k.endswith(("_tune", "_report"))}
+                print(style, "+".join(without), f"seed {seed}", scores, f"({seconds})", flush=True)
                 if args.out:
                     fresh = not args.out.exists()
                     with args.out.open("a", newline="") as file:

@@ -332,6 +332,23 @@ def data_show(
 
 
 @data_app.command(
+    "fetch",
+    epilog=_example("tutseg data fetch kvasir-seg --out ~/data"),
+    help="Download a data set whose files are open; resumes, and checks what arrived.",
+)
+def data_fetch(
+    name: str,
+    out: Annotated[Path, typer.Option(help="Folder for the files; archives are left for you to unpack.")],
+) -> None:
+    from tutseg.data.fetch import fetch
+
+    with _bar("bytes") as report:
+        files = fetch(name, out, lambda file, done, of: report(file.name, done, of or done))
+    for path in files:
+        print(path)
+
+
+@data_app.command(
     "synth",
     epilog=_example("tutseg data synth --n 16 --out drawn"),
     help="Draw lesions: images/ and masks/ as any folder data set.",
@@ -600,18 +617,34 @@ def _joined(words: list[str]) -> list[str]:
     return joined
 
 
+def _usage(error: TyperException) -> str:
+    """A wrong command line in one line, such as "No such option: --stepz: see `tutseg train --help`"."""
+    context = getattr(error, "ctx", None)
+    help_of = context.command_path if context else "tutseg"
+    return f"tutseg: {error.format_message().rstrip('.')}: see `{help_of} --help`"
+
+
+def _notice(message: Warning | str, *_: object) -> None:
+    """What Python would print of a warning, in one line that names no source file."""
+    print(f"tutseg: notice: {str(message).splitlines()[0]}", file=sys.stderr)
+
+
 def main() -> None:
     """Run the command line; every foreseen error is one line on stderr and exit code 2 (1: a check failed)."""
-    from warnings import simplefilter
+    import warnings
 
-    simplefilter("ignore", FutureWarning)
+    warnings.simplefilter("ignore", FutureWarning)
+    warnings.showwarning = _notice
     try:
         code = app(_joined(sys.argv[1:]), standalone_mode=False)
     except InputError as error:
         print(f"tutseg: {error}", file=sys.stderr)
         code = 2
     except TyperException as error:
-        error.show()
+        if "\n" in error.format_message():  # the help text, where a command was left out
+            error.show()
+        else:
+            print(_usage(error), file=sys.stderr)
         code = error.exit_code
     except (typer.Abort, KeyboardInterrupt):
         print("tutseg: interrupted: the same command goes on where it can", file=sys.stderr)

@@ -3,11 +3,16 @@
 A page asks for one with a line ``<!-- generated: NAME -->``; the names are the keys of `GENERATED`.
 """
 
+import csv
+import inspect
 import json
 import re
+import statistics
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
+
+from tutseg.files import project_root
 
 # The package from its foundation up, with what a reader looks for in each room.
 _ROOMS = {
@@ -51,7 +56,7 @@ def datasets(_: Path) -> str:
     parts = []
     for card in load_cards().values():
         masks = "" if card.masks else ", classes without masks"
-        parts.append(f"## {card.title}\n\n`{card.name}`: {card.kind}{masks}.\n")
+        parts.append(f"### {card.title}\n\n`{card.name}`: {card.kind}{masks}.\n")
         facts = {
             "Pictures": ", ".join(f"{count} {part}" for part, count in card.counts.items()),
             "Licence": card.licence,
@@ -65,6 +70,63 @@ def datasets(_: Path) -> str:
         if card.defects:
             parts.append("What to beware of:\n\n" + "\n".join(f"- {defect}" for defect in card.defects) + "\n")
     return "\n".join(parts)
+
+
+def readers(_: Path) -> str:
+    """Every reader: where it looks, what can be chosen, and whether it has read real files."""
+    from tutseg.data import DRAWN, READERS
+    from tutseg.data import folders as layouts
+
+    with open(_evidence("duplicates.csv"), newline="") as file:
+        on_real = {row["data"]: int(row["pictures"]) for row in csv.DictReader(file)}
+    rows = []
+    for name, reader in READERS.items():
+        options = [
+            f"`{option}={parameter.default!r}`"
+            for option, parameter in inspect.signature(getattr(layouts, reader.target)).parameters.items()
+            if option != "root"
+        ]
+        read = f"{on_real[name]} real pictures" if name in on_real else "drawn pictures in the documented layout"
+        rows.append((f"`{name}`", f"`{reader.folder}/`", ", ".join(options) or None, read))
+    rows += [(f"`{name}`", None, "see `tutseg.data.synth.Synth`", "it draws them") for name in DRAWN]
+    rows.append(("`folder`", "any", None, "drawn pictures"))
+    return table(["data set", "official folder", "options and defaults", "tested on"], rows)
+
+
+def transfer(_: Path) -> str:
+    """Networks trained on drawn pictures alone, tested on real ones: `results/transfer.csv`."""
+    with open(_evidence("transfer.csv"), newline="") as file:
+        trained = list(csv.DictReader(file))
+    sets = [key.removesuffix("_report") for key in trained[0] if key.endswith("_report")]
+    groups: dict[tuple[str, str], list[dict[str, str]]] = {}
+    for row in trained:
+        groups.setdefault((row["style"], row["without"]), []).append(row)
+    rows = []
+    for (style, without), members in groups.items():
+        for name in sets:
+            values = [float(row[f"{name}_report"]) for row in members]
+            spread = f"{statistics.stdev(values):.3f}" if len(values) > 1 else None
+            tuned = statistics.mean(float(row[f"{name}_tune"]) for row in members)
+            n = members[0][f"{name}_report_n"]
+            mean = f"{statistics.mean(values):.3f}"
+            rows.append((f"`{style}`", without, name, mean, spread, len(values), n, f"{tuned:.3f}"))
+    heads = [
+        "drawn style",
+        "left out",
+        "real data",
+        "Dice, report half",
+        "sd over seeds",
+        "seeds",
+        "images",
+        "tune half",
+    ]
+    origins = {(row["command"], row["steps"], row["device"], row["torch"], row["commit"]) for row in trained}
+    notes = [f"`{c}`: {s} steps, {d}, torch {t}, commit `{commit}`." for c, s, d, t, commit in sorted(origins)]
+    return table(heads, rows, right=range(3, 8)) + "\n" + "\n".join(f"- {note}" for note in notes) + "\n"
+
+
+def _evidence(name: str) -> Path:
+    return project_root() / "results" / name
 
 
 def nets(_: Path) -> str:
@@ -178,6 +240,8 @@ def runtimes(executed: Path) -> str:
 
 GENERATED: dict[str, Callable[[Path], str]] = {
     "datasets": datasets,
+    "readers": readers,
+    "transfer": transfer,
     "nets": nets,
     "methods": methods,
     "api": api,
