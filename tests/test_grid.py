@@ -288,6 +288,8 @@ def test_collecting_refuses_nothing_and_mixed_data(tmp_path, runs):
     finish(spec.trials[0], runs)
     folder = collect_results(spec, tmp_path / "out")
     assert (folder / "dice.csv").read_text() == f"image,{spec.trials[0].id}\na,0.4000\nb,0.6000\n"
+    (row,) = csv.DictReader(io.StringIO((folder / "trials.csv").read_text()))
+    assert (row["data"], row["fingerprint"], row["method"], row["seed"]) == ("synth", "d0", "supervised", "0")
     finish(spec.trials[1], runs, data="d1")
     with pytest.raises(InputError, match="different versions of synth"):
         collect_results(spec, tmp_path / "out")

@@ -162,7 +162,8 @@ def _collected(path: Path) -> Iterable[Finished]:
                 {name: float(row[f"{name}_sd"]) for name in means if row.get(f"{name}_sd")},
                 {"dice": columns[row["id"]]} if row["id"] in columns else {},
                 int(row["n_test"]),
-                {name: row.get(name, "") for name in ("command", "data", "split", "device", "date", "torch", "code")},
+                {"data": row["fingerprint"]}
+                | {name: row.get(name, "") for name in ("command", "split", "device", "date", "torch", "code")},
                 f"results/{path.parent.name}",
             )
         except (KeyError, ValueError) as error:

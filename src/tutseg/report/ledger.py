@@ -14,6 +14,7 @@ from tutseg.papers.ledger import (
     Finished,
     counts,
     coverage,
+    describe_setup,
     entries,
     points,
     read_evidence,
@@ -164,13 +165,15 @@ class PaperTable:
     def _cell(self, entry: Entry | None) -> str:
         if entry is None:
             return "<td></td>"
+        style = "style='white-space:nowrap;overflow-wrap:normal'"
         printed = html.escape(_printed(entry))
         ours = html.escape(self.ours(entry))
         if entry.ours is None:
-            return f"<td title='{html.escape(entry.why)}'>{printed}<br><small>{ours}</small></td>"
+            return f"<td {style} title='{html.escape(entry.why)}'>{printed}<br><small>{ours}</small></td>"
         tip = "; ".join(f"{name}: {value}" for name, value in entry.ours.provenance.items() if value)
-        seen = f"<strong>{ours}</strong><br><small>{html.escape(self.evidence(entry))}</small>"
-        return f"<td title='{html.escape(f'{entry.ours.setup}; {tip}')}'>{printed}<br>{seen}</td>"
+        evidence = "<br>".join(html.escape(self.evidence(entry)).split(", "))
+        seen = f"<strong>{ours}</strong><br><small>{evidence}</small>"
+        return f"<td {style} title='{html.escape(f'{entry.ours.setup}; {tip}')}'>{printed}<br>{seen}</td>"
 
 
 def _printed(entry: Entry) -> str:
@@ -341,20 +344,24 @@ def claims_part() -> str:
         table(["paper", *words], [(name, *counts(found).values()) for name, found in each.items()], range(1, 5)),
     ]
     for name, found in each.items():
-        rows = []
+        lines = []
         for item in found:
             verdict, claim = item.verdict, item.claim
-            ours = "–"
+            ours = ""
             if verdict.effect is not None:
                 ours = (
-                    f"{points(item, verdict.effect)} ({points(item, verdict.low)} to {points(item, verdict.high)}), "
-                    f"n = {verdict.seeds} × {verdict.n_images}"
+                    f", ours {points(item, verdict.effect)} ({points(item, verdict.low)} to "
+                    f"{points(item, verdict.high)}; n = {verdict.seeds} × {verdict.n_images}; "
+                    f"{describe_setup(item.trials)})"
                 )
-            place = f"“{plain(claim.sentence)}” ({plain(claim.place)}, Table {claim.table}, {plain(_where(item))})"
-            why = f"**{verdict.verdict}**: {plain(verdict.why)}"
-            rows.append((claim.id, place, points(item, item.paper_effect), ours, why))
-        heads = ["claim", "the paper's words", "paper, points", "ours, points", "verdict"]
-        parts.append(f":::{{dropdown}} {name}: {len(found)} claims\n{table(heads, rows, (2,))}\n:::\n")
+            place = f"{plain(claim.place)}, Table {claim.table}, {plain(_where(item))}"
+            lines.append(
+                f"{claim.id}: **{verdict.verdict}**\n"
+                f": “{plain(claim.sentence)}” ({place}) Points: the paper {points(item, item.paper_effect)}{ours}. "
+                f"Verdict: {plain(verdict.why)}.\n"
+            )
+        body = "\n".join(lines)
+        parts.append(f":::{{dropdown}} {name}: {len(found)} claims\n\n{body}\n:::\n")
     return "\n".join(parts)
 
 

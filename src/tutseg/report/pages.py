@@ -185,7 +185,7 @@ def audit(_: Path) -> str:
         for severity in severities:
             told = [finding for finding in findings if finding.paper == name and finding.severity == severity]
             if told:
-                parts.append(f"### {severity.capitalize()}\n")
+                parts.append(f":::{{dropdown}} {severity.capitalize()}: {len(told)}\n")
             for finding in told:
                 parts.append(
                     f"- Table {finding.table}. {plain(finding.message)}"

@@ -1,0 +1,409 @@
+"""The ledger: what stands beside a printed cell and a claim follows from finished trials, and from nothing else."""
+
+import csv
+import json
+import re
+import resource
+import subprocess
+import sys
+import zlib
+from dataclasses import replace
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from tutseg.errors import InputError
+from tutseg.papers import ledger
+from tutseg.papers.claims import load_claims, paired_bootstrap
+from tutseg.papers.ledger import coverage, entries, read_evidence, verdicts
+from tutseg.papers.tables import load_paper, papers
+from tutseg.report import ledger as drawn
+from tutseg.report.pages import GENERATED
+from tutseg.training.trial import make_trial
+from tutseg.workflow.grid import Spec, collect_results
+
+ROOT = Path(__file__).resolve().parents[1]
+BASE = {"data": "isic2018", "net": "mobilenet-unet", "size": 96, "steps": 300, "labelled": 0.04}
+IMAGES = 40
+HARD = np.random.default_rng(1).uniform(0.5, 0.95, IMAGES)
+
+
+def scores(level, seed, who="supervised"):
+    """Dice of each test image: some images are hard for everyone, and every seed has a noise of its own."""
+    noise = np.random.default_rng(zlib.crc32(f"{level:.3f} {seed} {who}".encode())).normal(0, 0.02, IMAGES)
+    return (HARD + level + noise).clip(0, 1).round(4)
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """Writes a finished run as `run_trial` does; the runs lie in a folder of the test."""
+    monkeypatch.setenv("TUTSEG_RUNS", str(tmp_path / "runs"))
+
+    def write(level=0.0, data_stamp="d0", **fields):
+        trial = make_trial(**BASE | {"method": "supervised"} | fields)
+        dice = scores(level, trial.seed, trial.method)
+        means = {"dice": dice, "jaccard": dice / (2 - dice), "precision": dice**0.5, "accuracy": 1 - (1 - dice) / 4}
+        folder = tmp_path / "runs" / trial.id
+        folder.mkdir(parents=True)
+        cells = {
+            name: {way: {"mean": float(v.mean()), "std": float(v.std()), "n": IMAGES} for way in ("per_image", "batch")}
+            for name, v in means.items()
+        }
+        provenance = {"command": trial.command, "data": data_stamp, "code": "c0", "device": "cpu", "torch": "2",
+                      "date": "2026-01-01", "split": f"s{trial.seed}"}  # fmt: skip
+        result = {
+            "id": trial.id, "trial": trial.model_dump(), "provenance": provenance, "scores": {"net": cells},
+            "n": {"labelled": 9, "unlabelled": 9, "validation": 9, "test": IMAGES},
+            "selection": {"last": {"step": 1, "view": "net", "dice_per_image": 0.1, "dice_batch": 0.1}},
+            "seconds": {"train": 1.0, "score": 1.0},
+        }  # fmt: skip
+        with open(folder / "per_image.csv", "w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(["id", "view", *means])
+            writer.writerows([f"im{i:02d}", "net", *(v[i] for v in means.values())] for i in range(IMAGES))
+        (folder / "result.json").write_text(json.dumps(result))
+        return trial
+
+    return write
+
+
+@pytest.fixture
+def collected(run, tmp_path):
+    """The evidence of the trials given, through `collect_results`, without the runs."""
+
+    def collect(*trials, name="spec"):
+        collect_results(Spec(name, "", trials), tmp_path / "results")
+        return read_evidence(tmp_path / "results", runs=False)
+
+    return collect
+
+
+def seeds(run, n=3, **fields):
+    return [run(seed=seed, **fields) for seed in range(n)]
+
+
+def cell(found, metric="dice", row="SupOnly", labelled="0.04", data="isic2018"):
+    wanted = {"labelled": labelled, "data": data}
+    (one,) = [
+        e for e in found if (e.cell.row, e.cell.metric) == (row, metric) and wanted.items() <= e.cell.setting.items()
+    ]
+    return one
+
+
+# -------------------------------------------------------------------------------------------------------- the cells
+
+
+def test_without_evidence_every_cell_says_what_it_is():
+    rows = {row["name"]: row for row in coverage(())}
+    assert set(rows) == set(papers())
+    for paper in papers():
+        found = entries(paper, None, ())
+        assert {entry.state for entry in found} == {"not yet", "cannot"}
+        assert all(entry.why for entry in found if entry.state == "cannot")
+        could = sum(entry.state == "not yet" for entry in found)
+        assert (rows[paper]["ours"], rows[paper]["nameable"], rows[paper]["cells"]) == (0, could, len(found))
+        printed = sum(table.cells for table in load_paper(paper).tables)
+        assert rows[paper]["cells"] + rows[paper]["illegible"] == printed
+
+
+def test_a_cell_is_the_mean_over_images_and_seeds_with_its_spread_and_interval(run, collected):
+    trials = seeds(run)
+    values = np.stack([scores(0, seed) for seed in range(3)])
+    for evidence in (collected(*trials), read_evidence(Path("nowhere"))):
+        ours = cell(entries("dme-fd", 1, evidence)).ours
+        assert ours.value == pytest.approx(100 * values.mean(), abs=1e-3)
+        assert ours.spread == pytest.approx(100 * values.mean(1).std(ddof=1), abs=1e-3)
+        assert (ours.seeds, ours.n_images, ours.by) == (3, IMAGES, "bootstrap")
+        assert (ours.low, ours.high) == pytest.approx([100 * end for end in paired_bootstrap(values)])
+        assert ours.setup.startswith("mobilenet-unet at 96 px, 300 steps")
+
+
+def test_jaccard_comes_from_the_dice_of_each_image_and_not_from_its_mean(run, collected):
+    ours = cell(entries("dme-fd", 1, collected(*seeds(run))), "jaccard").ours
+    values = np.stack([scores(0, seed) for seed in range(3)])
+    each = values / (2 - values)
+    assert (ours.low, ours.high) == pytest.approx([100 * end for end in paired_bootstrap(each)])
+    assert ours.value == pytest.approx(100 * each.mean(), abs=1e-3)
+    assert abs(ours.value - 100 * values.mean() / (2 - values.mean())) > 0.1
+
+
+def test_a_score_without_images_has_the_interval_of_its_two_deviations(run, collected):
+    """The variances of the mean over three seeds and over 40 images add up."""
+    trials = seeds(run)
+    ours = cell(entries("dme-fd", 1, collected(*trials)), "precision").ours
+    values = np.sqrt(np.stack([scores(0, seed) for seed in range(3)]))
+    half = 196 * np.sqrt(values.mean(1).var(ddof=1) / 3 + (values.std(1) ** 2).mean() / IMAGES)
+    assert ours.by == "normal"
+    assert (ours.high - ours.low) / 2 == pytest.approx(half, rel=1e-3)
+    whole = cell(entries("dme-fd", 1, read_evidence(Path("nowhere"))), "precision").ours
+    assert whole.by == "bootstrap" and (whole.high - whole.low) / 2 == pytest.approx(half, rel=0.15)
+
+
+def test_one_seed_has_neither_spread_nor_interval(run, collected):
+    ours = cell(entries("dme-fd", 1, collected(*seeds(run, 1)))).ours
+    assert (ours.seeds, ours.spread, ours.low, ours.high) == (1, None, None, None)
+
+
+def test_setups_are_never_mixed_and_the_best_is_chosen(run, collected):
+    small, long, large = seeds(run), seeds(run, steps=1000, level=0.01), seeds(run, size=128, level=0.02)
+    chosen = lambda *trials: cell(entries("dme-fd", 1, collected(*trials))).ours
+    expect = lambda level: pytest.approx(100 * np.mean([scores(level, s) for s in range(3)]), abs=1e-3)
+    assert chosen(*small, *long).value == expect(0.01)
+    assert chosen(*small, *long, *large).value == expect(0.02)
+    # two seeds of the larger size do not displace three of the smaller
+    assert chosen(*small, *large[:2]).value == expect(0.0)
+    assert {item.trial.steps for item in chosen(*small, *long[:2]).trials} == {300}
+
+
+def test_two_versions_of_the_data_are_two_setups(run, collected, tmp_path):
+    a = seeds(run)
+    b = [run(seed=seed, data_stamp="d1", level=0.05) for seed in (3, 4)]
+    collect_results(Spec("b", "", tuple(b)), tmp_path / "results")
+    ours = cell(entries("dme-fd", 1, collected(*a, name="a"))).ours
+    assert {item.provenance["data"] for item in ours.trials} == {"d0"} and ours.seeds == 3
+
+
+def test_a_variant_is_not_the_method(run, collected):
+    """Neither an option that the paper's row does not have, nor what only our studies change."""
+    variants = [*seeds(run, method="dme-fd", options={"tau": 0.5}), *seeds(run, augment="strong")]
+    assert all(entry.state != "ours" for entry in entries("dme-fd", None, collected(*variants)))
+    combine = seeds(run, method="dme-fd", options={"combine": "intersect"})
+    found = [e for e in entries("dme-fd", None, collected(*combine)) if e.state == "ours"]
+    assert {entry.cell.row for entry in found} == {"Intersect"}
+
+
+def test_one_trial_serves_every_paper_that_prints_its_row(run, collected):
+    evidence = collected(*seeds(run))
+    assert {row["name"]: row["ours"] > 0 for row in coverage(evidence)} == {
+        "dme-fd": True, "sam-kd": True, "dale": False, "ssgnet": False, "s3-net": False,
+    }  # fmt: skip
+    other = run(seed=0, paper="sam-kd")  # the same training, listed for another paper
+    assert len(collected(*seeds_of(evidence), other)) == 3
+
+
+def seeds_of(evidence):
+    return [item.trial for item in evidence]
+
+
+def test_rows_that_name_their_network_are_of_that_network_alone(run, collected):
+    seeds(run)
+    trials = seeds(run, net="unet", data="isic2018", test_data="ph2", labelled=1.0)
+    found = [e for e in entries("dale", 2, collected(*trials)) if e.state == "ours"]
+    assert {entry.cell.row for entry in found} == {"Unet"}
+    assert {entry.cell.setting["data"] for entry in found} == {"ph2"}
+    assert all("trained on ISIC 2018" in entry.why for entry in found)
+
+
+def test_damaged_evidence_is_named(run, collected, tmp_path):
+    collected(*seeds(run))
+    path = tmp_path / "results" / "spec" / "trials.csv"
+    path.write_text(path.read_text().replace("supervised", "supervised", 1).replace(",300,", ",three,"))
+    with pytest.raises(InputError, match="steps"):
+        read_evidence(tmp_path / "results", runs=False)
+
+
+# ------------------------------------------------------------------------------------------------------- the claims
+
+
+def duel(run, gain, n=3, **fields):
+    """Trials of every row that dme-fd's claims of one block compare; Ours is better by `gain`."""
+    rivals = ("pseudoseg", "cct", "cps", "gta-seg", "unimatch")
+    common = {"labelled": 0.02, "n": n} | fields
+    return [t for m in rivals for t in seeds(run, method=m, **common)] + seeds(
+        run, method="dme-fd", level=gain, **common
+    )
+
+
+def verdict(evidence, name="dme-fd-03"):
+    (found,) = [item for item in verdicts("dme-fd", evidence) if item.claim.id == name]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("gain", "n", "word"),
+    [(0.03, 3, "reproduced"), (-0.03, 3, "not reproduced"), (0.0, 3, "inconclusive"), (0.03, 2, "inconclusive")],
+)
+def test_a_claim_is_decided_by_the_trials_of_one_setup(run, collected, gain, n, word):
+    found = verdict(collected(*duel(run, gain, n)))
+    assert found.verdict.verdict == word
+    assert (found.verdict.seeds, found.verdict.n_images) == (n, IMAGES)
+    assert found.verdict.low <= found.verdict.effect <= found.verdict.high
+    assert len(found.trials) == 6 * n
+
+
+def test_sides_of_a_claim_share_their_setup(run, collected):
+    """Rivals at one number of steps and ours at another are no comparison; with both, the longer one counts."""
+    short = duel(run, 0.03)
+    apart = [t for t in short if t.method != "dme-fd"] + seeds(
+        run, method="dme-fd", labelled=0.02, steps=900, level=0.1
+    )
+    assert verdict(collected(*apart)).verdict.verdict == "not attempted"
+    long = duel(run, -0.03, steps=600)
+    found = verdict(collected(*short, *long))
+    assert found.verdict.verdict == "not reproduced" and {i.trial.steps for i in found.trials} == {600}
+
+
+def test_what_is_not_attempted_says_why(run, collected):
+    found = {item.claim.id: item for item in verdicts(None, ())}
+    assert len(found) == len(load_claims())
+    assert all(item.verdict.verdict == "not attempted" and item.verdict.why for item in found.values())
+    evidence = collected(*duel(run, 0.03))
+    lacking = [i for i in verdicts(None, evidence) if i.claim.score == "sensitivity" and "not here" in i.verdict.why]
+    assert all(item.verdict.verdict == "not attempted" for item in lacking)
+
+
+def test_a_score_that_only_runs_hold_is_decided_where_they_are(run, collected):
+    """Committed evidence has Dice alone; the claim about precision says so, and the runs decide it."""
+    claim = replace_metric(next(c for c in load_claims("dme-fd") if c.id == "dme-fd-03"), "precision")
+    evidence = collected(*duel(run, 0.03))
+    assert "not among the committed evidence" in ledger._decided(claim, evidence).verdict.why
+    assert ledger._decided(claim, read_evidence(Path("nowhere"))).verdict.verdict == "reproduced"
+
+
+def replace_metric(claim, metric):
+    return type(claim)(**claim.model_dump() | {"metric": metric, "measure": ""})
+
+
+# ----------------------------------------------------------------------------------------------------- what is drawn
+
+
+def test_every_printed_cell_stands_once_in_the_drawn_table():
+    for paper in papers():
+        for card in load_paper(paper).tables:
+            shown = drawn.paper_table(paper, card.number, ())
+            cells = [(e.cell.position, e.cell.value) for e in shown.entries]
+            assert sorted(cells) == sorted((e.cell.position, e.cell.value) for e in entries(paper, card.number, ()))
+            root = ElementTree.fromstring(re.sub(r"<br>", "<br/>", shown._repr_html_()))
+            told = [td for td in root.iter("td") if "".join(td.itertext())]
+            assert len(told) == len(cells)
+
+
+def test_a_drawn_cell_tells_value_n_setup_and_command(run, collected):
+    evidence = collected(*seeds(run), *seeds(run, labelled=0.02, steps=100))
+    shown = drawn.paper_table("dme-fd", 1, evidence)
+    assert set(shown.setups.values()) == {"a", "b"}
+    assert any("not comparable" in note for note in shown.notes())
+    text = shown._repr_html_()
+    assert f"n = 3 × {IMAGES}" in text and "tutseg train supervised" in text and "data d0; code c0" in text
+    row = next(row for row in shown.as_rows() if row["state"] == "ours")
+    assert row["ours"]["low"] < row["ours"]["value"] < row["ours"]["high"] and len(row["ours"]["trials"]) == 3
+    assert json.loads(json.dumps(shown.as_rows())) == shown.as_rows()
+
+
+def test_the_forest_plot_has_every_attempted_claim_and_takes_the_pages_colours(run, collected):
+    found = verdicts("dme-fd", collected(*duel(run, 0.03)))
+    attempted = [item.claim.id for item in found if item.verdict.effect is not None]
+    svg = drawn.forest(found)
+    assert svg == drawn.forest(found)
+    root = ElementTree.fromstring(svg)
+    assert attempted and all(f"{name}: ours +" in root.get("aria-label") for name in attempted)
+    labels = {"".join(node.itertext()) for node in root.iter("{http://www.w3.org/2000/svg}text")}
+    assert {f"{name} {c.score}" for name in attempted for c in load_claims("dme-fd") if c.id == name} <= labels
+    assert "currentColor" in svg and "#010203" not in svg and "#000000" not in svg and "http://www.w3.org/2000" in svg
+    assert drawn.forest(verdicts("dme-fd", ())) == ""
+
+
+@pytest.mark.parametrize("filled", [False, True])
+def test_the_pages_are_made_with_and_without_evidence(run, collected, monkeypatch, filled):
+    evidence = collected(*duel(run, 0.03)) if filled else ()
+    monkeypatch.setattr(drawn, "read_evidence", lambda **_: evidence)
+    for name in drawn.PARTS:
+        if name.startswith("ledger"):
+            text = GENERATED[name](Path())
+            assert text.strip() and (("reproduced**" in text) == filled or name != "ledger-claims")
+    assert ("<svg" in GENERATED["ledger-forest"](Path())) == filled
+
+
+def test_the_pages_ask_for_parts_that_exist():
+    for page in ("ledger", "audit"):
+        text = (ROOT / "book" / f"{page}.md").read_text()
+        asked = re.findall(r"<!-- generated: ([a-z-]+) -->", text)
+        assert asked and set(asked) <= set(GENERATED)
+        assert f"book/{page}" in (ROOT / "_toc.yml").read_text()
+    assert set(drawn.PARTS) <= set(GENERATED)
+
+
+def test_the_audit_page_explains_every_rule_and_answers_every_suspicion():
+    from tutseg.papers.audit import audit_all, load_candidates
+    from tutseg.papers.checks import RULES
+
+    rules, suspected = drawn.part("audit-rules"), drawn.part("audit-candidates")
+    assert all(f"`{name}`" in rules for name in RULES)
+    assert all(f"\n{c.id} (" in suspected for c in load_candidates())
+    beyond = sum(not finding.x for finding in audit_all())
+    assert f"Found by the program alone: {beyond}" in suspected
+
+
+# -------------------------------------------------------------------------------------------------- the command line
+
+
+def tutseg(*words, **options):
+    """The command in a process of its own, which exits with 77 if it imported torch."""
+    code = (
+        "import sys\nfrom tutseg.cli import main\n"
+        "try:\n    main()\nexcept SystemExit as e:\n    sys.exit(77 if 'torch' in sys.modules else e.code)"
+    )
+    return subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=False, **options)
+
+
+@pytest.fixture
+def user_table(tmp_path):
+    path = tmp_path / "mine.csv"
+    path.write_text("method,Dice,Jaccard\nA,80.1,60.0\nB,81.2,70.0\n")
+    return str(path)
+
+
+def test_auditing_a_table_takes_under_a_second_and_no_torch(user_table):
+    """Time on the processor, so that a busy machine does not matter; the best of three."""
+    took = []
+    for _ in range(3):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        done = tutseg("audit", user_table)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        took.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    assert done.returncode == 0 and "impossible: " in done.stdout and "A: a Dice of 80.10 needs" in done.stdout
+    assert min(took) < 1
+
+
+def test_findings_are_results_and_fail_only_a_check(user_table, tmp_path):
+    assert tutseg("audit", user_table, "--check").returncode == 1
+    (tmp_path / "sound.csv").write_text("method,Dice,Jaccard\nA,80.1,68.0\nB,81.2,70.0\n")
+    sound = tutseg("audit", str(tmp_path / "sound.csv"), "--check")
+    assert sound.returncode == 0 and "0 impossible" in sound.stdout
+
+
+def test_the_lists_are_json_whose_items_carry_name_and_verdict_or_severity(user_table, tmp_path):
+    env = {"PATH": "", "TUTSEG_RUNS": str(tmp_path / "none")}
+    audit = json.loads(tutseg("audit", user_table, "--json").stdout)
+    assert audit and all(row["name"] and row["severity"] for row in audit)
+    for words, key in ((("claims", "--json"), "verdict"), (("table", "s3-net", "2", "--json"), "state"),
+                       (("audit", "--x", "s3-net", "--json"), "verdict")):  # fmt: skip
+        done = tutseg(*words, env=env)
+        assert done.returncode == 0, done.stderr
+        rows = json.loads(done.stdout)
+        assert rows and all(row["name"] and row[key] for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("audit", "dmefd"), "did you mean dme-fd"),
+        (("audit", "absent.csv"), "cannot read absent.csv"),
+        (("table", "dme-fd", "9"), "choose one of 1, 2, 3, 4, 5"),
+        (("claims", "s3net"), "did you mean s3-net"),
+    ],
+)
+def test_a_wrong_word_is_one_line(words, said):
+    done = tutseg(*words)
+    assert done.returncode == 2 and said in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_the_table_on_a_terminal_shows_paper_and_ours(run, collected, monkeypatch):
+    evidence = collected(*seeds(run))
+    entry = cell(entries("dme-fd", 1, evidence))
+    lines = drawn.paper_table("dme-fd", 1, evidence).lines(entry)
+    assert lines[0] == "77.23 ± 0.48" and lines[1].endswith(" a") and lines[2].endswith(f"n = 3 × {IMAGES}")
+    none = replace(entry, state="not yet", ours=None)
+    assert drawn.paper_table("dme-fd", 1, evidence).lines(none)[1] == "not yet"
