@@ -73,7 +73,7 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     drawn = Synth(given.pictures, size=given.size)
-    images = torch.stack([torch.from_numpy(sample.image).permute(2, 0, 1) for sample in drawn]).float() / 255
+    images = torch.stack([torch.tensor(sample.image).permute(2, 0, 1) for sample in drawn]).float() / 255
 
     ours = S3Net("code")
     seconds(lambda: ours.segment(images[:1, :, :64, :64]))  # the first call loads kernels
