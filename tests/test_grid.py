@@ -237,7 +237,7 @@ def test_sixty_trials_killed_three_times_end_with_the_same_table(tmp_path, runs,
     path = tiny(tmp_path, 60, broken=1)
     spec = read_spec(path)
     chance = random.Random(0)
-    finished_before_kill, cut = set(), 0
+    cut = 0
     for kill_after in (5, 20, 40):
         process = tutseg("grid", path, "--device", "cpu")
         while sum(1 for _ in runs.glob("*/result.json")) < kill_after:
@@ -249,7 +249,6 @@ def test_sixty_trials_killed_three_times_end_with_the_same_table(tmp_path, runs,
         done = {p.parent.name for p in runs.glob("*/result.json")}
         assert kill_after <= len(done) < 60
         cut += sum(p.parent.name not in done for p in runs.glob("*/attempts.jsonl"))
-        finished_before_kill |= done
     process = tutseg("grid", path, "--device", "cpu", "--json")
     out, errors = process.communicate()
     broken = spec.trials[-1]
@@ -262,8 +261,8 @@ def test_sixty_trials_killed_three_times_end_with_the_same_table(tmp_path, runs,
     begun = {trial.id: starts(runs, trial.id) for trial in spec.trials}
     ended = {trial.id: (runs / trial.id / "result.json").stat().st_mtime for trial in spec.trials[:-1]}
     assert all(start < ended[name] for name in ended for start in begun[name])
-    assert sum(map(len, begun.values())) - len(begun[broken.id]) <= 60 + 3  # a kill costs at most the trial it met
-    assert all(len(begun[name]) == 1 for name in finished_before_kill - {n for n, s in begun.items() if len(s) > 1})
+    # a kill costs the trial it met, and nothing else is begun twice
+    assert sum(len(begun[name]) for name in ended) - 60 <= cut <= 3
 
     whole = measured(collect_results(spec, tmp_path / "killed"))
     assert len(whole[0]) == 60
@@ -273,8 +272,7 @@ def test_sixty_trials_killed_three_times_end_with_the_same_table(tmp_path, runs,
     assert run_serial(straight, device="cpu") == []
     again = measured(collect_results(straight, tmp_path / "again"))
     chosen = [trial.id for trial in straight.trials]
-    same = lambda rows: [{k: v for k, v in row.items() if k not in ("torch_threads",)} for row in rows]
-    assert same(again[0]) == same([row for row in whole[0] if row["id"] in chosen])
+    assert again[0] == [row for row in whole[0] if row["id"] in chosen]
     pick = lambda text: [[row["image"], *(row[c] for c in chosen)] for row in csv.DictReader(io.StringIO(text))]
     shown = {row[0]: row[1:] for row in pick(whole[1])}
     for image, *cells in pick(again[1]):

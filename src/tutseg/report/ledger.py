@@ -187,6 +187,11 @@ def _number(entry: Entry, value: float, spread: float | None = None) -> str:
     return f"{value:.{digits}f}" + ("" if spread is None else f" ± {spread:.{digits}f}")
 
 
+def _said(key: str, value: str) -> str:
+    """One entry of a setting in words."""
+    return f"{100 * float(value):g} % labelled" if key == "labelled" else f"{key} {value}"
+
+
 def paper_table(paper: str, number: int, evidence: Sequence[Finished] | None = None) -> PaperTable:
     """A paper's table with ours in each cell.
 
@@ -205,9 +210,9 @@ def paper_table(paper: str, number: int, evidence: Sequence[Finished] | None = N
         common = dict(set.intersection(*(set(entry.cell.setting.items()) for entry in line)))
         for entry in line:
             cell = entry.cell
-            heading = ", ".join(f"{k} {v}" for k, v in cell.setting.items() if k not in common)
+            heading = ", ".join(_said(k, v) for k, v in cell.setting.items() if k not in common)
             own = [item for item in cell.setting.items() if item[0] in common and item not in everywhere]
-            label = ", ".join([cell.row, *(f"{k} {v}" for k, v in own)])
+            label = ", ".join([cell.row, *(_said(k, v) for k, v in own)])
             metrics, rows = headings.setdefault(heading, ([], {}))
             metrics += [cell.metric] if cell.metric not in metrics else []
             rows.setdefault(label, {})[cell.metric] = entry
@@ -221,7 +226,7 @@ def paper_table(paper: str, number: int, evidence: Sequence[Finished] | None = N
         paper,
         number,
         load_paper(paper).table(number).caption.rstrip("."),
-        ", ".join(f"{k} {v}" for k, v in found[0].cell.setting.items() if (k, v) in everywhere),
+        ", ".join(_said(k, v) for k, v in found[0].cell.setting.items() if (k, v) in everywhere),
         tuple(blocks),
         dict(zip(setups, ascii_lowercase, strict=False)),
         {reason: i for i, reason in enumerate(reasons, 1)},
@@ -357,7 +362,7 @@ def claims_part() -> str:
             place = f"{plain(claim.place)}, Table {claim.table}, {plain(_where(item))}"
             lines.append(
                 f"{claim.id}: **{verdict.verdict}**\n"
-                f": “{plain(claim.sentence)}” ({place}) Points: the paper {points(item, item.paper_effect)}{ours}. "
+                f": “{plain(claim.sentence)}” ({place}). Points: the paper {points(item, item.paper_effect)}{ours}. "
                 f"Verdict: {plain(verdict.why)}.\n"
             )
         body = "\n".join(lines)
@@ -366,7 +371,7 @@ def claims_part() -> str:
 
 
 def _where(item: Decided) -> str:
-    return ", ".join([*(f"{k} {v}" for k, v in item.claim.setting.items()), item.claim.metric])
+    return ", ".join([*(_said(k, v) for k, v in item.claim.setting.items()), item.claim.metric])
 
 
 def tables_part() -> str:
