@@ -618,10 +618,10 @@ def _joined(words: list[str]) -> list[str]:
 
 
 def _usage(error: TyperException) -> str:
-    """A wrong command line in one line, such as "No such option: --stepz: see `tutseg train --help`"."""
+    """A wrong command line in one line, such as "No such option: --stepz (see `tutseg train --help`)"."""
     context = getattr(error, "ctx", None)
     help_of = context.command_path if context else "tutseg"
-    return f"tutseg: {error.format_message().rstrip('.')}: see `{help_of} --help`"
+    return f"tutseg: {error.format_message().rstrip('.')} (see `{help_of} --help`)"
 
 
 def _notice(message: Warning | str, *_: object) -> None:

@@ -1,0 +1,135 @@
+"""Pictures in memory: what is read is what was there, and batches are pure functions of the step."""
+
+import hashlib
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from tutseg.data.loader import Pictures, fit_to, load_pictures, step_indices
+from tutseg.data.sample import Sample
+from tutseg.errors import InputError
+
+
+class Arrays:
+    """A source of three random pictures of different sizes."""
+
+    name = "arrays"
+    ids = ("c", "a", "b")
+    groups = ("1", "2", "2")
+
+    def __init__(self) -> None:
+        rng = np.random.default_rng(0)
+        sizes = [(20, 30), (16, 16), (40, 24)]
+        self.samples = [
+            Sample(rng.integers(0, 256, (*s, 3), np.uint8), rng.integers(0, 2, s).astype(np.uint8), i, g)
+            for s, i, g in zip(sizes, self.ids, self.groups, strict=True)
+        ]
+
+    def __len__(self) -> int:
+        return 3
+
+    def __getitem__(self, index: int) -> Sample:
+        return self.samples[index]
+
+    def __iter__(self):
+        return iter(self.samples)
+
+
+def test_pictures_are_squashed_as_pillow_does_it():
+    pictures = load_pictures(Arrays(), 16)
+    assert pictures.images.shape == (3, 3, 16, 16) and pictures.masks.shape == (3, 1, 16, 16)
+    assert pictures.images.dtype == pictures.masks.dtype == torch.uint8
+    for i, sample in enumerate(Arrays()):
+        image = np.asarray(Image.fromarray(sample.image).resize((16, 16), Image.Resampling.BICUBIC))
+        rows, columns = (((np.arange(16) + 0.5) * n / 16).astype(int) for n in sample.mask.shape)  # nearest centre
+        assert np.array_equal(pictures.images[i].permute(1, 2, 0), image)
+        assert np.array_equal(pictures.masks[i, 0], sample.mask[np.ix_(rows, columns)])
+    assert torch.equal(pictures.images[1].permute(1, 2, 0), torch.from_numpy(Arrays()[1].image))  # already that size
+
+
+def test_order_does_not_depend_on_the_number_of_threads():
+    one, many = (load_pictures(Arrays(), 16, workers=workers) for workers in (1, 8))
+    assert torch.equal(one.images, many.images) and one.ids == many.ids == ("c", "a", "b")
+
+
+def test_progress_is_reported_once_a_picture():
+    seen = []
+    load_pictures(Arrays(), 16, on_picture=lambda done, total: seen.append((done, total)))
+    assert seen == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_a_picture_without_mask_is_named():
+    sample = Sample(np.zeros((8, 8, 3), np.uint8), None, "ISIC_7", "g")
+    with pytest.raises(InputError, match="ISIC_7 has no mask"):
+        fit_to(sample, 8)
+
+
+def test_a_fault_in_one_picture_stops_the_reading():
+    class Broken(Arrays):
+        def __getitem__(self, index: int) -> Sample:
+            if index == 1:
+                raise InputError("a.jpg is truncated", "fetch it again")
+            return super().__getitem__(index)
+
+    with pytest.raises(InputError, match=r"a\.jpg is truncated"):
+        load_pictures(Broken(), 16)
+
+
+def test_a_part_keeps_pictures_ids_and_groups_together():
+    whole = load_pictures(Arrays(), 16)
+    part = whole.take([2, 0])
+    assert part.ids == ("b", "c") and part.groups == ("2", "1")
+    assert torch.equal(part.images, whole.images[[2, 0]]) and torch.equal(part.masks, whole.masks[[2, 0]])
+    assert len(whole.take([])) == 0
+
+
+def test_floats_are_the_bytes_over_255():
+    pictures = load_pictures(Arrays(), 16)
+    image, mask = pictures.floats(torch.tensor([2, 2, 0]))
+    assert image.dtype == mask.dtype == torch.float32 and image.shape == (3, 3, 16, 16)
+    assert np.array_equal((image * 255).round().numpy(), pictures.images[[2, 2, 0]].numpy())
+    assert set(mask.unique().tolist()) <= {0.0, 1.0}
+
+
+def test_fingerprint_follows_pixels_and_ids_but_not_order():
+    whole = load_pictures(Arrays(), 16)
+    other = whole.take([1, 2, 0])
+    assert other.fingerprint() == whole.fingerprint()
+    images, masks = whole.images.clone(), whole.masks.clone()
+    images[0, 0, 0, 0] ^= 1
+    masks[0, 0, 0, 0] ^= 1
+    changed = [
+        Pictures(images, whole.masks, whole.ids, whole.groups, "x"),
+        Pictures(whole.images, masks, whole.ids, whole.groups, "x"),
+        Pictures(whole.images, whole.masks, ("c", "a", "d"), whole.groups, "x"),
+    ]
+    prints = {whole.fingerprint(), *(p.fingerprint() for p in changed)}
+    assert len(prints) == 4 and all(len(bytes.fromhex(p)) == hashlib.sha256().digest_size for p in prints)
+
+
+@given(n=st.integers(1, 40), batch=st.integers(1, 20), seed=st.integers(0, 2**40), epochs=st.integers(1, 3))
+@settings(max_examples=40, deadline=None)
+def test_each_pass_shows_each_picture_once(n, batch, seed, epochs):
+    steps = -(-n * epochs // batch)
+    drawn = torch.cat([step_indices(n, batch, step, seed) for step in range(steps)])[: n * epochs]
+    for epoch in drawn.view(epochs, n):
+        assert sorted(epoch.tolist()) == list(range(n))
+
+
+def test_steps_are_pure_functions():
+    wanted = step_indices(30, 8, 17, 5)
+    for step in range(20):
+        step_indices(30, 8, step, 6)
+    torch.manual_seed(99)
+    before = torch.get_rng_state()
+    assert torch.equal(step_indices(30, 8, 17, 5), wanted)
+    assert torch.equal(torch.get_rng_state(), before)  # nor does drawing touch the global generator
+
+
+def test_seeds_and_passes_are_in_different_orders():
+    orders = {tuple(step_indices(30, 30, epoch, seed).tolist()) for epoch in range(3) for seed in range(3)}
+    assert len(orders) == 9

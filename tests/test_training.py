@@ -1,0 +1,510 @@
+"""Training is a pure function of the trial: whatever interrupts it, the same bits come out; no test picture gets in."""
+
+import csv
+import dataclasses
+import inspect
+import json
+import math
+import signal
+import subprocess
+import sys
+import textwrap
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from drawn import ellipses, register_tiny
+
+from tutseg.data.loader import Pictures, step_indices
+from tutseg.errors import InputError, Stopped
+from tutseg.methods import CARDS, build_method
+from tutseg.methods.base import Method
+from tutseg.training import fit as loop
+from tutseg.training.checkpoint import load_weights, read_weights
+from tutseg.training.evaluate import choose_weights, foreground, truth_of
+from tutseg.training.fit import TrainingSet, fit, learning_rate, make_fabric, snapshot_path, snapshot_steps
+from tutseg.training.run import build_for, finished, load_run, run_trial
+from tutseg.training.trial import Trial, make_trial
+
+TRAINED = sorted(name for name, card in CARDS.items() if card.kind == "semi-supervised")
+SYNTH = {"n": 30, "size": 32}  # one split of it: 5 % of 22 training pictures is one labelled picture, 10 % are two
+
+
+@pytest.fixture(autouse=True)
+def tiny(monkeypatch):
+    register_tiny(monkeypatch)
+
+
+def drawn(count: int, seed: int, size: int = 32) -> Pictures:
+    image, mask = ellipses(count, size, seed)
+    ids = tuple(f"{seed}-{i}" for i in range(count))
+    return Pictures((image * 255).byte(), mask.byte(), ids, ids, "ellipses")
+
+
+def training_set(labelled: int = 3, unlabelled: int = 5) -> TrainingSet:
+    return TrainingSet(drawn(labelled, 1), drawn(unlabelled, 2))
+
+
+def trial_of(method: str = "dme-fd", **fields) -> Trial:
+    return make_trial(**{"method": method, "net": "tiny", "size": 32, "steps": 6, "batch": 2, **fields})
+
+
+def trained(trial: Trial, folder, train: TrainingSet | None = None, on_step=lambda step, steps: None) -> Method:
+    torch.use_deterministic_algorithms(True)
+    method = build_for(trial)
+    fit(method, train or training_set(), trial, folder, make_fabric("cpu", trial.precision), on_step)
+    return method
+
+
+def assert_same_weights(one: Method, other: Method) -> None:
+    for (name, a), b in zip(one.state_dict().items(), other.state_dict().values(), strict=True):
+        assert torch.equal(a, b), name
+
+
+def weights_of(folder: Path) -> dict[str, torch.Tensor]:
+    """Copies, because what safetensors reads is the file itself, mapped into memory."""
+    return {name: tensor.clone() for name, tensor in read_weights(folder / "weights.safetensors")[0].items()}
+
+
+def assert_same_run(one: Path, other: Path) -> None:
+    """Equal weights bit for bit, equal log and table byte for byte, equal scores."""
+    weights = [weights_of(folder) for folder in (one, other)]
+    assert list(weights[0]) == list(weights[1])
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+    for name in ("config.json", "log.csv", "per_image.csv"):
+        assert (one / name).read_bytes() == (other / name).read_bytes(), name
+    results = [json.loads((folder / "result.json").read_text()) for folder in (one, other)]
+    for key in ("id", "trial", "n", "scores", "selection"):
+        assert results[0][key] == results[1][key]
+
+
+def rows_of(path) -> list[dict[str, str]]:
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+# ---- interruptions ---------------------------------------------------------------------------------------------------
+
+
+class Interrupted(Exception):
+    """Stands for whatever ends a training from outside."""
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_every_method_goes_on_where_it_was_stopped(name, tmp_path, monkeypatch):
+    trial = trial_of(name, steps=4)
+    whole = trained(trial, tmp_path / "whole")
+    monkeypatch.setattr(loop, "SAVE_EVERY_S", 0)
+
+    def stop(step: int, steps: int) -> None:
+        if step == 2:
+            raise Interrupted
+
+    with pytest.raises(Interrupted):
+        trained(trial, tmp_path / "parts", on_step=stop)
+    assert_same_weights(whole, trained(trial, tmp_path / "parts"))
+    assert (tmp_path / "parts/log.csv").read_bytes() == (tmp_path / "whole/log.csv").read_bytes()
+
+
+# A process of its own, which forks one child an attempt; a child kills itself without warning at the n-th time it is
+# about to write something, with the write undone, half done or just done.
+ATTEMPTS = """
+    import json, os, signal, sys
+    from pathlib import Path
+    import torch
+    import torch._dynamo  # an optimiser's first step would, for seconds, in each child
+    from tutseg.methods import method_class
+    from tutseg.nets import unet
+    from tutseg.training import fit
+    from tutseg.training.run import environment, pictures_of, run_trial
+    from tutseg.training.trial import make_trial
+
+    def die():
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def attempt(trial, folder, save_every, moment, count):
+        child = os.fork()
+        if child:
+            return os.waitpid(child, 0)[1]
+        torch.set_num_threads(1)
+        fit.SAVE_EVERY_S = save_every
+        left = [count]
+        def counted(call):
+            def wrapped(*args):
+                left[0] -= 1
+                if left[0] == 0 and moment == "before":
+                    die()
+                if left[0] == 0 and moment == "within":  # half of the temporary file is on the disk
+                    os.truncate(args[0], os.fstat(args[0]).st_size // 2)
+                    die()
+                result = call(*args)
+                if left[0] == 0:
+                    die()
+                return result
+            return wrapped
+        if moment == "within":
+            os.fsync = counted(os.fsync)
+        else:
+            os.replace = counted(os.replace)
+        run_trial(trial, None, "cpu", folder)
+        os._exit(0)
+
+    trial = make_trial(**json.loads(sys.argv[1]))
+    method_class(trial.method), environment()  # what is imported and read here, no child does again
+    pictures_of(trial.data, None, trial.size, trial.data_options)
+    whole, parts = Path("whole"), Path("parts")
+    print(attempt(trial, whole, 1000.0, "before", 0))
+    for save_every, moment, count in json.loads(sys.argv[2]):
+        status = attempt(trial, parts, save_every, moment, count)
+        print(status, (parts / "result.json").exists(), (parts / "state.pt").exists())
+    print(attempt(trial, parts, 1000.0, "before", 0))
+"""
+
+
+def test_kill_9_at_any_write_changes_no_bit(tmp_path):
+    trial = {"method": "dme-fd", "net": "unet-s", "size": 32, "steps": 6, "batch": 2, "labelled": 0.1, "evaluations": 2}
+    kills = [  # 1: config.json; then state.pt and log.csv by turns; snapshots after steps 3 and 6
+        (0.0, "within", 2),
+        (0.0, "after", 2),
+        (0.0, "before", 5),
+        (1000.0, "before", 6),
+    ]
+    given = [json.dumps({**trial, "data_options": SYNTH}), json.dumps(kills)]
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(ATTEMPTS), *given], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    first, *attempts, last = done.stdout.splitlines()
+    assert first == last == "0"
+    assert [line.split()[:2] for line in attempts] == [[str(int(signal.SIGKILL)), "False"]] * len(kills), attempts
+    assert attempts[0].endswith("False") and attempts[1].endswith("True")
+    assert_same_run(tmp_path / "whole", tmp_path / "parts")
+    assert len(rows_of(tmp_path / "parts/log.csv")) == 6
+
+
+def test_ctrl_c_saves_and_says_so_in_one_line(tutseg, tmp_path, monkeypatch):
+    options = {"net": "tiny", "size": 32, "steps": 5, "batch": 2, "labelled": 0.1, "out": "run"}
+    words = ["train", "cps", *(word for name, value in options.items() for word in (f"--{name}", value))]
+    words += [word for name, value in SYNTH.items() for word in ("-d", f"{name}={value}")]
+    make_batch = loop.make_batch
+
+    def interrupted(train, trial, method, step):
+        if step == 2:
+            signal.raise_signal(signal.SIGINT)
+        return make_batch(train, trial, method, step)
+
+    before = signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr(loop, "make_batch", interrupted)
+    said = tutseg(*words)
+    assert said.code == 2 and said.err.count("\n") == 1 and "stopped after step 3 of 5" in said.err
+    assert signal.getsignal(signal.SIGINT) == before
+    assert (tmp_path / "run/state.pt").exists() and not (tmp_path / "run/result.json").exists()
+    assert len(rows_of(tmp_path / "run/log.csv")) == 3
+    monkeypatch.setattr(loop, "make_batch", make_batch)
+    assert tutseg(*words).code == 0
+    words[words.index("run")] = "undisturbed"
+    assert tutseg(*words).code == 0
+    assert_same_run(tmp_path / "run", tmp_path / "undisturbed")
+
+
+# ---- the same again --------------------------------------------------------------------------------------------------
+
+
+def test_same_seed_same_bits_other_seed_other_bits(tmp_path):
+    torch.manual_seed(123)  # what was drawn before must not matter
+    one = trained(trial_of(), tmp_path / "one")
+    torch.manual_seed(456)
+    assert_same_weights(one, trained(trial_of(), tmp_path / "two"))
+    other = trained(trial_of(seed=1), tmp_path / "three")
+    assert not torch.equal(one.branch1.head.weight, other.branch1.head.weight)
+
+
+def test_a_batch_is_a_function_of_trial_and_step():
+    trial, train = trial_of(), training_set()
+    method = build_for(trial)
+
+    def batch_at(step: int):
+        torch.manual_seed(step)
+        return loop.make_batch(train, trial, method, step)
+
+    first = batch_at(4)
+    batch_at(5)
+    again = batch_at(4)
+    views = [(b.image, b.mask, b.weak, *b.strong) for b in (first, again)]
+    assert all(torch.equal(a, b) for a, b in zip(*views, strict=True))
+
+
+def test_batches_take_the_labelled_and_unlabelled_pictures_of_their_step():
+    """Undo the flips: every picture of the batch is the one that `step_indices` names, with its mask."""
+    trial, train = trial_of(batch=3), training_set(4, 7)
+    method = build_for(trial)
+    for step in range(4):
+        batch = loop.make_batch(train, trial, method, step)
+        image, mask = train.labelled.floats(step_indices(4, 3, step, trial.seed))
+        hidden, _ = train.unlabelled.floats(step_indices(7, 3, step, trial.seed + 1))
+        for i in range(3):
+            flips = [axes for axes in ((), (1,), (2,), (1, 2)) if torch.equal(image[i].flip(axes), batch.image[i])]
+            assert len(flips) == 1 and torch.equal(mask[i].flip(flips[0]), batch.mask[i])
+            assert any(torch.equal(hidden[i].flip(axes), batch.weak[i]) for axes in ((), (1,), (2,), (1, 2)))
+
+
+# ---- what training may see -------------------------------------------------------------------------------------------
+
+
+def test_fit_has_no_way_in_for_test_pictures():
+    assert list(inspect.signature(fit).parameters) == ["method", "train", "trial", "folder", "fabric", "on_step"]
+    assert [field.name for field in dataclasses.fields(TrainingSet)] == ["labelled", "unlabelled"]
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_masks_of_unlabelled_pictures_teach_nothing(name, tmp_path):
+    train = training_set()
+    hidden = train.unlabelled
+    inverted = dataclasses.replace(hidden, masks=1 - hidden.masks)
+    trial = trial_of(name, steps=2)
+    first = trained(trial, tmp_path / "a", train)
+    assert_same_weights(first, trained(trial, tmp_path / "b", TrainingSet(train.labelled, inverted)))
+
+
+def test_labelled_masks_do_teach(tmp_path):
+    train = training_set()
+    inverted = dataclasses.replace(train.labelled, masks=1 - train.labelled.masks)
+    first = trained(trial_of(steps=2), tmp_path / "a", train)
+    other = trained(trial_of(steps=2), tmp_path / "b", TrainingSet(inverted, train.unlabelled))
+    assert not torch.equal(first.branch1.head.weight, other.branch1.head.weight)
+
+
+def test_test_pictures_change_scores_only(tmp_path, monkeypatch):
+    """Other test pictures, same training part: the trained weights are the same bits."""
+    trial = make_trial(method="cps", net="tiny", size=32, steps=2, batch=2, labelled=0.1, data_options=SYNTH)
+    elsewhere = trial.model_copy(update={"test_data": "synth", "test_options": {"n": 3, "size": 32, "seed": 9}})
+    results = [run_trial(t, None, "cpu", tmp_path / t.id) for t in (trial, elsewhere)]
+    weights = [weights_of(tmp_path / t.id) for t in (trial, elsewhere)]
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+    assert results[1]["n"]["test"] == 3 and results[0]["n"]["test"] == 6
+    assert results[0]["scores"] != results[1]["scores"]
+
+
+# ---- log, schedules --------------------------------------------------------------------------------------------------
+
+
+def test_log_has_every_term_and_weight_of_every_step(tmp_path):
+    trial = trial_of(steps=5)
+    method = trained(trial, tmp_path)
+    rows = rows_of(tmp_path / "log.csv")
+    assert [int(row["step"]) for row in rows] == list(range(5))
+    terms = ["sup1", "sup2", "cps1", "cps2", "dme1", "dme2", "fdl"]
+    assert list(rows[0]) == ["step", *terms, "w_alpha", "w_beta"]
+    assert all(math.isfinite(float(value)) for row in rows for value in row.values())
+    for step, row in enumerate(rows):  # DME-FD Eq. 9: alpha ramps up over the training, beta falls to 10^-4
+        assert float(row["w_alpha"]) == pytest.approx(math.exp(-5 * (1 - (step + 1) / 5) ** 2))
+        assert float(row["w_beta"]) == pytest.approx(10 ** (-4 * step / 5))
+    assert method.branch1 is not method.branch2
+
+
+def test_logged_terms_are_those_of_the_step(tmp_path):
+    """The first row, computed by hand from the same seed and fresh weights."""
+    trial = trial_of("cps", steps=1)
+    trained(trial, tmp_path)
+    method = build_for(trial).train()
+    torch.manual_seed(trial.seed * 1_000_003)
+    terms = method.losses(loop.make_batch(training_set(), trial, method, 0), loop.Progress(0, 1, 3))
+    row = rows_of(tmp_path / "log.csv")[0]
+    expected = {name: term.item() for name, term in terms.items()}
+    assert {name: float(row[name]) for name in terms} == pytest.approx(expected, rel=1e-5)
+
+
+def test_cosine_is_torchs_cosine():
+    trial = trial_of(steps=40, lr=0.3)
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=trial.lr)
+    torchs = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=40)
+    for step in range(40):
+        assert trial.lr * learning_rate(trial, step) == pytest.approx(torchs.get_last_lr()[0])
+        optimizer.step()
+        torchs.step()
+
+
+def test_step_halves_after_50_of_80_epochs():
+    trial = trial_of(steps=800, schedule="step")
+    factors = [learning_rate(trial, step) for step in range(800)]
+    assert factors == [1.0] * 500 + [0.5] * 300
+
+
+def test_the_schedule_reaches_the_optimiser(tmp_path, monkeypatch):
+    seen = []
+    update = Method.update
+
+    def spy(self, batch, optimizers, progress, backward):
+        seen.append(optimizers[0].param_groups[0]["lr"])
+        return update(self, batch, optimizers, progress, backward)
+
+    monkeypatch.setattr(Method, "update", spy)
+    trained(trial_of("supervised", steps=4, lr=0.2), tmp_path)
+    assert seen == pytest.approx([0.1 * (1 + math.cos(math.pi * k / 4)) for k in range(4)])
+
+
+@pytest.mark.parametrize(("steps", "evaluations"), [(6, 1), (6, 3), (7, 3), (2, 5)])
+def test_snapshots_are_evenly_spaced_and_end_with_the_last_step(steps, evaluations):
+    kept = snapshot_steps(trial_of(steps=steps, evaluations=evaluations))
+    assert kept[-1] == steps and kept[0] > 0 and len(kept) == min(steps, evaluations)
+    assert max(np.diff([0, *kept])) <= math.ceil(steps / len(kept))
+
+
+def test_a_loss_that_is_not_finite_stops_with_its_name(tmp_path, monkeypatch):
+    cls = type(build_method("supervised", net="tiny", size=32))
+    monkeypatch.setattr(cls, "losses", lambda self, batch, progress: {"sup": next(self.parameters()).sum() * math.nan})
+    with pytest.raises(InputError, match=r"loss term sup is not finite at step 0.*lower --lr"):
+        trained(trial_of("supervised"), tmp_path)
+    assert not (tmp_path / "state.pt").exists()
+
+
+def test_nothing_to_learn_from_is_an_input_error(tmp_path):
+    none = drawn(2, 1).take([])
+    with pytest.raises(InputError, match="no labelled picture"):
+        trained(trial_of(), tmp_path, TrainingSet(none, drawn(2, 2)))
+    with pytest.raises(InputError, match="no unlabelled picture"):
+        trained(trial_of(), tmp_path, TrainingSet(drawn(2, 1), none))
+    trained(trial_of("supervised", steps=1), tmp_path, TrainingSet(drawn(2, 1), none))
+
+
+# ---- run folders -----------------------------------------------------------------------------------------------------
+
+
+def small(**fields) -> Trial:
+    return trial_of("supervised", **{"steps": 2, "labelled": 0.1, "data_options": SYNTH, **fields})
+
+
+def test_a_run_is_done_when_its_result_is_there(tmp_path):
+    trial = small()
+    result = run_trial(trial, None, "cpu", tmp_path / "run")
+    folder = tmp_path / "run"
+    names = {path.name for path in folder.iterdir()}
+    assert names == {"config.json", "log.csv", "per_image.csv", "result.json", "weights.safetensors"}
+    assert result == json.loads((folder / "result.json").read_text()) == finished(folder, trial)
+    assert result["id"] == trial.id and result["trial"] == trial.model_dump()
+    wanted = "command seed data split device date tutseg python torch commit code lock"
+    assert set(result["provenance"]) == set(wanted.split())
+
+    weights = weights_of(folder)
+    (folder / "weights.safetensors").write_bytes(b"touched")
+    assert run_trial(trial, None, "cpu", folder) == result  # taken as done: nothing is trained again
+    assert (folder / "weights.safetensors").read_bytes() == b"touched"
+    for damage in ("", '{"id": ', '{"id": "another"}'):  # not a result of this trial: done again
+        (folder / "result.json").write_text(damage)
+        again = run_trial(trial, None, "cpu", folder)
+        assert all(torch.equal(weights[name], tensor) for name, tensor in weights_of(folder).items())
+        assert again["scores"] == result["scores"]
+    with pytest.raises(InputError, match=r"holds another trial.*--out"):
+        run_trial(small(seed=1), None, "cpu", folder)
+
+
+def test_the_result_is_written_last(tmp_path, monkeypatch):
+    from tutseg.training import run as runs
+
+    written = []
+    atomic_write = runs.atomic_write
+    monkeypatch.setattr(runs, "atomic_write", lambda path, data: (written.append(path.name), atomic_write(path, data)))
+    save = runs.save_weights
+    monkeypatch.setattr(runs, "save_weights", lambda path, *rest: (written.append(path.name), save(path, *rest)))
+    run_trial(small(), None, "cpu", tmp_path / "run")
+    assert written == ["config.json", "weights.safetensors", "per_image.csv", "result.json"]
+
+
+def test_nested_labelled_subsets_reach_training(monkeypatch, tmp_path):
+    from tutseg.training import run as runs
+
+    seen = []
+    monkeypatch.setattr(runs, "fit", lambda method, train, *rest: seen.append(train) or 1 / 0)
+    for labelled in (0.05, 0.1, 0.5, 1.0):
+        with pytest.raises(ZeroDivisionError):
+            run_trial(small(labelled=labelled), None, "cpu", tmp_path / str(labelled))
+    parts = [(set(train.labelled.ids), set(train.unlabelled.ids)) for train in seen]
+    for (few, rest), (more, less) in pairwise(parts):
+        assert few < more and few | rest == more | less
+    assert [len(few) for few, _ in parts] == [1, 2, 11, 22] and not parts[-1][1]
+
+
+def test_a_loaded_run_predicts_what_was_scored(tmp_path):
+    trial = trial_of("cps", steps=3, labelled=0.5, data_options=SYNTH)
+    result = run_trial(trial, None, "cpu", tmp_path)
+    method, loaded = load_run(tmp_path)
+    assert loaded == trial and not method.training
+    from tutseg.training.run import pictures_of, split_of
+
+    pictures = pictures_of("synth", None, 32, SYNTH)
+    test = pictures.take(split_of(trial, pictures).test)
+    for view in method.views:
+        prediction = foreground(method, test, view, make_fabric("cpu", "32-true")).ravel()
+        both = (prediction & truth_of(test).ravel()).sum()
+        dice = 2 * both / (prediction.sum() + truth_of(test).sum())
+        assert result["scores"][view]["dice"]["pooled"]["mean"] == pytest.approx(dice)
+
+
+def test_start_copies_the_trained_net_into_every_branch(tmp_path):
+    run_trial(small(), None, "cpu", tmp_path / "first")
+    tensors, about = read_weights(tmp_path / "first/weights.safetensors")
+    assert about["method"] == "supervised"
+    method = build_for(trial_of("cps", start=str(tmp_path / "first")))
+    for branch in (method.branch1, method.branch2):
+        assert all(torch.equal(tensors[f"net.{name}"], tensor) for name, tensor in branch.state_dict().items())
+    with pytest.raises(InputError, match="no network of this trial has that shape"):
+        build_for(trial_of("cps", net="unet-s", start=str(tmp_path / "first")))
+
+
+def test_ways_of_choosing_weights(tmp_path):
+    """Three kept states of known masks: all black, all white, half white; each way picks its own."""
+
+    class Painter(Method):
+        views = ("left", "all")
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.level = torch.nn.Parameter(torch.zeros(1))
+
+        def predict(self, images, view=None):
+            p = self.level.expand(len(images), 1, *images.shape[2:]).clone()
+            if view == "left":
+                p[..., images.shape[3] // 2 :] = 0
+            return p
+
+    trial = trial_of(steps=3, evaluations=3)
+    method = Painter()
+    for step, level in ((1, 0.2), (2, 0.9), (3, 0.1)):
+        torch.nn.init.constant_(method.level, level)
+        loop.save_weights(snapshot_path(tmp_path, step), method, {})
+
+    def painted(left_half: bool, count: int = 5) -> Pictures:
+        masks = torch.ones(count, 1, 8, 8, dtype=torch.uint8)
+        if left_half:
+            masks[..., 4:] = 0
+        ids = tuple(str(i) for i in range(count))
+        return Pictures(torch.zeros(count, 3, 8, 8, dtype=torch.uint8), masks, ids, ids, "painted")
+
+    fabric = make_fabric("cpu", "32-true")
+    chosen = choose_weights(method, trial, tmp_path, painted(True), painted(False), fabric)
+    assert chosen["last"] == {"step": 3, "view": "left", "dice_per_image": 0, "dice_batch": 0}
+    assert chosen["validation"] == {
+        "step": 2,
+        "view": "left",
+        "dice_per_image": pytest.approx(2 / 3),
+        "dice_batch": pytest.approx(2 / 3),
+    }
+    assert chosen["test"] == {"step": 2, "view": "all", "dice_per_image": 1, "dice_batch": 1}
+    none = painted(True).take([])
+    assert set(choose_weights(method, trial, tmp_path, none, painted(False), fabric)) == {"last", "test"}
+
+
+def test_weights_of_another_net_are_refused(tmp_path):
+    loop.save_weights(tmp_path / "w.safetensors", build_method("supervised", net="tiny", size=32), {})
+    with pytest.raises(InputError, match="another network"):
+        load_weights(tmp_path / "w.safetensors", build_method("supervised", net="unet-s", size=32))
+
+
+def test_the_id_follows_from_the_fields_alone():
+    trial = trial_of(options={"tau": 0.9, "combine": "self"})
+    assert trial.id == trial_of(options={"combine": "self", "tau": 0.9}).id
+    assert trial.id != trial_of(options={"combine": "self", "tau": 0.95}).id
+    assert len({trial_of(seed=s).id for s in range(5)}) == 5
+    assert isinstance(Stopped("x"), InputError)
