@@ -637,6 +637,8 @@ def main() -> None:
     warnings.showwarning = _notice
     try:
         code = app(_joined(sys.argv[1:]), standalone_mode=False)
+        if code == 130:  # what typer makes of Ctrl-C
+            raise KeyboardInterrupt
     except InputError as error:
         print(f"tutseg: {error}", file=sys.stderr)
         code = 2
