@@ -105,6 +105,21 @@ def test_a_trial_listed_twice_is_run_once(tmp_path):
     assert [t.seed for t in read_spec(path).trials] == [0, 1, 2]
 
 
+def test_a_scale_goes_over_the_defaults_and_under_a_block(tmp_path):
+    path = write(
+        tmp_path,
+        defaults=TINY | {"method": "cps", "steps": 5},
+        also=[{"grid": {"seed": [0]}}, {"defaults": {"batch": 3}, "grid": {"seed": [1]}}],
+        scales={"lab": {"steps": 2, "batch": 2}, "gpu": {"steps": 9}},
+    )
+    lab = read_spec(path, "lab")
+    assert [(t.steps, t.batch) for t in lab.trials] == [(2, 2), (2, 3)]
+    assert lab.name.endswith("-lab") and [t.steps for t in read_spec(path, "gpu").trials] == [9, 9]
+    for scale in ("", "lap"):
+        with pytest.raises(InputError, match="lab"):
+            read_spec(path, scale)
+
+
 @pytest.mark.parametrize(
     ("spec", "said"),
     [

@@ -435,6 +435,7 @@ def doctor(as_json: Json = False) -> None:
 )
 def grid(
     spec: Annotated[Path, typer.Argument(help="YAML that lists trials.")],
+    scale: Annotated[str, typer.Option(help="One of the spec's scales, such as lab, gpu or paper.")] = "",
     root: Root = None,
     device: Device = "auto",
     executor: Annotated[str, typer.Option(help="serial, or snakemake (several at once, or a cluster).")] = "serial",
@@ -453,7 +454,7 @@ def grid(
 ) -> None:
     from tutseg.workflow import grid as work
 
-    trials = work.read_spec(spec)
+    trials = work.read_spec(spec, scale)
     trials = work.only(trials, only) if only else trials
     folder = str(root) if root else None
     if executor not in ("serial", "snakemake"):

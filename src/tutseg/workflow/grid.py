@@ -10,6 +10,9 @@ A spec is YAML::
     also:                       # further blocks, each over the defaults with a grid of its own
       - defaults: {method: dme-fd, labelled: 0.04}
         grid: {options: [{combine: intersect}, {combine: self}], seed: [0, 1, 2]}
+    scales:                     # optional sizes of the same trials, one to be chosen with --scale
+      lab: {data: synth, net: unet-s, size: 64, steps: 200}
+      gpu: {data: isic2018, net: swin-unet, size: 224, steps: 2000}
 """
 
 import contextlib
@@ -36,7 +39,7 @@ from tutseg.files import atomic_write, canonical_json, runs_folder
 if TYPE_CHECKING:
     from tutseg.training.trial import Trial
 
-FIELDS = ("name", "paper", "about", "defaults", "grid", "also")
+FIELDS = ("name", "paper", "about", "defaults", "grid", "also", "scales")
 BLOCK_FIELDS = ("defaults", "grid")
 STATES = ("done", "failed", "started", "missing")
 HERE = Path(__file__).resolve().parent
@@ -51,10 +54,18 @@ class Spec:
     name: str
     about: str
     trials: tuple["Trial", ...]
+    scale: str = ""
 
 
-def read_spec(path: Path) -> Spec:
+def read_spec(path: Path, scale: str = "") -> Spec:
     """Read and expand a spec.
+
+    Parameters
+    ----------
+    path : Path
+        YAML.
+    scale : str
+        One of the spec's ``scales``, whose fields then go over its defaults; needed if it has any.
 
     Raises
     ------
@@ -74,19 +85,27 @@ def read_spec(path: Path) -> Spec:
     if not isinstance(spec, dict) or "name" not in spec:
         raise InputError(f"{path} is no spec", "it needs at least `name` and `grid`")
     _known_fields(path, spec, FIELDS)
-    paper = {"paper": spec["paper"]} if "paper" in spec else {}
+    scales = spec.get("scales", {})
+    if scale not in (scales or [""]):
+        raise unknown(f"scale of {path}", scale, scales or ["(none)"])
+    shared = {
+        **({"paper": spec["paper"]} if "paper" in spec else {}),
+        **spec.get("defaults", {}),
+        **scales.get(scale, {}),
+    }
     blocks = [{"grid": spec["grid"]}] if "grid" in spec else []
     trials: dict[str, Trial] = {}
     for block in blocks + spec.get("also", []):
         _known_fields(path, block, BLOCK_FIELDS)
-        fixed = {**paper, **spec.get("defaults", {}), **block.get("defaults", {})}
+        fixed = {**shared, **block.get("defaults", {})}
         for point in _points(path, block.get("grid", {})):
             trial = make_trial(**{**fixed, **point})
             _known_parts(trial)
             trials.setdefault(trial.id, trial)
     if not trials:
         raise InputError(f"{path} lists no trial", "give it a `grid`, or `also` with blocks")
-    return Spec(spec["name"], " ".join(spec.get("about", "").split()), tuple(trials.values()))
+    name = "-".join(filter(None, (spec["name"], scale)))
+    return Spec(name, " ".join(spec.get("about", "").split()), tuple(trials.values()), scale)
 
 
 def _known_fields(path: Path, block: Any, known: tuple[str, ...]) -> None:
@@ -307,6 +326,7 @@ def run_snakemake(
         "retries": retries,
         "gpu": min(gpus, 1),
         "shell": [sys.executable, "-c", "from tutseg.cli import main; main()", "grid", str(path.resolve()),
+                  *(["--scale", spec.scale] if spec.scale else []),
                   "--device", device, "--retries", "0", *(["--root", str(Path(root).resolve())] if root else [])],
         "cwd": os.getcwd(),
     }  # fmt: skip
