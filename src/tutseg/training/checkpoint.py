@@ -1,6 +1,7 @@
 """Saving and loading weights: whole or not at all, and never unpickled."""
 
 import io
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,9 @@ def load_state(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]
         The file is damaged or holds anything but tensors and plain values.
     """
     try:
-        return torch.load(path, map_location=device, weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what torch suspects of a foreign file is said below
+            return torch.load(path, map_location=device, weights_only=True)
     except Exception as error:  # torch raises half a dozen types for a file that is not its own
         raise InputError(f"{path} is no training state of tutseg", "delete it; the trial then starts anew") from error
 

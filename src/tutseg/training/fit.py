@@ -132,11 +132,7 @@ def fit(
     epoch = steps_per_epoch(train, trial, method)
     state_path, done, seconds, rows = folder / "state.pt", 0, 0.0, []
     if state_path.exists():
-        state = load_state(state_path, fabric.device)
-        method.load_state_dict(state["method"])
-        for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
-            optimizer.load_state_dict(saved)
-        done, seconds, rows = state["step"], state["seconds"], state["rows"]
+        done, seconds, rows = _restore(state_path, method, optimizers, fabric.device)
 
     pending: list[tuple[int, dict[str, Tensor], dict[str, float]]] = []
 
@@ -190,6 +186,20 @@ def fit(
     settle()
     _write_log(folder / "log.csv", rows)
     return seconds + time.perf_counter() - started
+
+
+def _restore(
+    path: Path, method: Method, optimizers: list[torch.optim.Optimizer], device: torch.device
+) -> tuple[int, float, list[dict[str, float]]]:
+    """Put a saved state back; returns the steps done, the seconds they took and their log."""
+    state = load_state(path, device)
+    try:
+        method.load_state_dict(state["method"])
+        for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
+        return state["step"], state["seconds"], state["rows"]
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise InputError(f"{path} belongs to another training", "delete it; the trial then starts anew") from error
 
 
 def _write_log(path: Path, rows: list[dict[str, float]]) -> None:

@@ -101,14 +101,17 @@ def device_name(device: torch.device) -> str:
 
 def finished(folder: Path, trial: Trial) -> dict[str, Any] | None:
     """The result in `folder` if it is there and belongs to `trial`."""
-    path = folder / "result.json"
-    if not path.exists():
-        return None
+    result = _json_of(folder / "result.json")
+    return result if result and result.get("id") == trial.id else None
+
+
+def _json_of(path: Path) -> dict[str, Any] | None:
+    """A JSON object from a file; None where there is none."""
     try:
-        result = json.loads(path.read_text())
-    except ValueError:
+        value = json.loads(path.read_text())
+    except (OSError, ValueError):
         return None
-    return result if result.get("id") == trial.id else None
+    return value if isinstance(value, dict) else None
 
 
 def build_for(trial: Trial) -> Method:
@@ -226,7 +229,7 @@ def run_trial(
     if result := finished(folder, trial):
         return result
     config = folder / "config.json"
-    if config.exists() and json.loads(config.read_text()) != trial.model_dump():
+    if config.exists() and _json_of(config) != trial.model_dump():
         raise InputError(f"{folder} holds another trial", "choose another --out, or delete it")
 
     fabric = make_fabric(device, trial.precision)
