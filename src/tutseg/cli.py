@@ -241,6 +241,52 @@ def predict(
 
 
 @app.command(
+    epilog=_example(
+        "tutseg segment otsu pictures/ --out masks",
+        "tutseg segment s3-net lesion.jpg --out masks -o reading=code --rule contrast",
+    ),
+    help="Segment pictures one by one with a method that needs no training; a mask (PNG, 0 or 255) for each.",
+)
+def segment(
+    method: Annotated[str, typer.Argument(help="A one-image method that `tutseg methods` lists.")],
+    pictures: Annotated[list[Path], typer.Argument(help="Pictures, or folders of pictures.")],
+    out: Annotated[Path, typer.Option(help="Folder for the masks.")],
+    option: Pairs = None,
+    rule: Annotated[str, typer.Option(help="Which cluster is the lesion: darkest, central or contrast.")] = "darkest",
+    size: Annotated[int, typer.Option(min=32, help="Pictures are squashed to this height and width.")] = 256,
+    device: Device = "auto",
+) -> None:
+    import numpy as np
+    import torch
+    from PIL import Image
+
+    from tutseg.data.folders import read_image
+    from tutseg.methods import CARDS, build_method
+    from tutseg.methods.one_image import RULES, choose
+    from tutseg.report.pictures import save_png
+    from tutseg.training.fit import make_fabric
+    from tutseg.training.predict import pictures_in
+
+    if method in CARDS and CARDS[method].kind != "one-image":
+        raise InputError(f"method {method} needs training", "use `tutseg train` and `tutseg predict`")
+    if rule not in (label_free := [each for each in RULES if each != "oracle"]):
+        raise unknown("rule", rule, label_free)
+    segmenter = build_method(method, **_values(option))
+    fabric = make_fabric(device, "32-true")
+    paths = pictures_in(pictures)
+    with _bar("pictures") as report:
+        for done, path in enumerate(paths, 1):
+            picture = Image.fromarray(read_image(path))
+            small = np.array(picture.resize((size, size), Image.Resampling.BICUBIC))
+            image = fabric.to_device(torch.from_numpy(small).permute(2, 0, 1)[None].float() / 255)
+            mask = choose(segmenter.segment(image), image, rule)[0, 0].cpu().numpy().astype(np.uint8) * 255
+            whole = Image.fromarray(mask).resize(picture.size, Image.Resampling.NEAREST)
+            save_png(whole, out / f"{path.stem}.png")
+            report("segment", done, len(paths))
+    print(f"{len(paths)} masks in {out}")
+
+
+@app.command(
     epilog=_example("tutseg score masks/ truth/", "tutseg score masks/ truth/ --json"),
     help="Every score of predicted against true masks, under every averaging; files are paired by stem.",
 )

@@ -1,0 +1,303 @@
+"""Tables and figures of the methods that segment one picture, from the rows of `tutseg.training.one_image`."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from tutseg.methods.one_image import Stack, Trace, affine_grid, choose, move
+from tutseg.methods.s3_net import READINGS, S3Net, affine_loss, affine_loss_literal
+from tutseg.metrics import area_scores, counts
+from tutseg.papers.claims import paired_bootstrap
+from tutseg.papers.tables import find_cells
+from tutseg.report.figures import PALETTE, STYLE
+from tutseg.report.interactive import StepExplorer
+from tutseg.report.tables import Group, Table, percent
+from tutseg.training.one_image import SCORED, score_maps
+from tutseg.training.run import code_stamp
+
+# Losses without gradient, and invariances without content.
+
+
+def _one_network(method: S3Net, images: Tensor, seed: int) -> Stack:
+    """A fresh network of `method` for one picture ``(1, 3, H, W)``."""
+    return Stack(lambda: method.network(tuple(images.shape[2:])), [seed], images)
+
+
+def gradient_table(image: Tensor, seed: int = 0, **options: Any) -> Table:
+    """What each weighted term of Eq. 7 is, and how hard it pulls, before the first step: a row a reading.
+
+    Parameters
+    ----------
+    image : Tensor
+        ``(3, H, W)`` in [0, 1].
+    seed : int
+        Of the network and of the random moves.
+    options : dict
+        Of `S3Net`, such as fewer clusters.
+    """
+    terms = {"ce": "λ1 L_ce", "at": "λ2 L_AT", "s": "λ3 L_S"}
+    rows = []
+    for reading in READINGS:
+        method = S3Net(reading, **options)
+        stack = _one_network(method, image[None], seed)
+        _, losses = method.losses(stack, image[None], [np.random.default_rng(seed)])
+        cells = []
+        for term in terms:
+            norm = 0.0
+            if losses[term].requires_grad:
+                weights = list(stack.parameters.values())
+                pull = torch.autograd.grad(losses[term].sum(), weights, retain_graph=True, materialize_grads=True)
+                norm = float(torch.stack([part.norm() for part in pull]).norm())
+            cells.append(f"{float(losses[term]):.3f}, gradient {norm:.3g}")
+        rows.append((reading, *cells))
+    return Table(("reading", *terms.values()), tuple(rows), "Value and gradient norm of each weighted term, first step")
+
+
+def turn_table(image: Tensor, seed: int = 0, **options: Any) -> Table:
+    """L_AT under a quarter turn and under no turn at all, in each form; arguments as in `gradient_table`."""
+    images = image[None]
+    stack = _one_network(S3Net("meant", **options), images, seed)
+    loss: dict[str, list[float]] = {"literal (code)": [], "outputs moved (Eq. 6)": [], "input moved (meant)": []}
+    with torch.no_grad():
+        logits, second = stack(images)
+        labels = logits.argmax(1)
+        for angle in (90.0, 0.0):
+            zero = torch.zeros(1)
+            grid = affine_grid(tuple(images.shape[2:]), torch.tensor([angle]), zero + 1, zero, torch.zeros(1, 2))
+            turn = lambda maps, turns=round(angle / 90): maps.rot90(-turns, (2, 3))
+            found = (
+                affine_loss_literal(second, logits, turn),
+                affine_loss(move(second, grid), labels, grid),
+                affine_loss(stack(move(images, grid), second_only=True), labels, grid),
+            )
+            for values, value in zip(loss.values(), found, strict=True):
+                values.append(float(value))
+    rows = [(name, f"{a:.6f}", f"{b:.6f}", f"{a - b:+.1e}") for name, (a, b) in loss.items()]
+    heads = ("form of L_AT", "turned by 90°", "not turned", "difference")
+    return Table(heads, tuple(rows), "L_AT of one network on one picture")
+
+
+# Scores.
+
+
+def groups(rows: pd.DataFrame, rule: str = "oracle", leak: int = 0, score: str = "dice") -> list[Group]:
+    """Rows of `evaluate_one_image` as one `Group` a variant, seeds by pictures, under one way of scoring."""
+    part = rows[(rows["rule"] == rule) & (rows["leak"] == leak)]
+    found = []
+    for variant in part["variant"].unique():
+        own = part[part["variant"] == variant].pivot(index="seed", columns="id", values=score)
+        found.append(Group(variant.split("/")[-1], own.to_numpy(dtype=float), []))
+    return found
+
+
+def _note(rows: pd.DataFrame) -> str:
+    """Where the numbers are from: data, size, seeds, options and code."""
+    options = sorted({f"{method} {text}" for method, text in zip(rows["method"], rows["options"], strict=True)})
+    data = ", ".join(f"{name} at {size} px" for name, size in sorted(set(zip(rows["data"], rows["size"], strict=True))))
+    seeds = ", ".join(map(str, sorted(rows["seed"].unique())))
+    return f"data: {data}; seeds: {seeds}; code: {code_stamp()}; options: {'; '.join(options)}."
+
+
+def _printed(number: int, row: str | None, **setting: str) -> str:
+    cells = find_cells("s3-net", number, row, "dice", {"data": "ph2", **setting}) if row else []
+    return str(cells[0].value) if cells else "–"
+
+
+def _with_spread(group: Group) -> str:
+    return f"{percent(group.mean)} ± {percent(group.seed_spread)}"
+
+
+def _interval(values: np.ndarray, sign: str = "") -> str:
+    low, high = paired_bootstrap(values)
+    return f"{100 * low:{sign}.1f} to {100 * high:{sign}.1f}"
+
+
+def methods_table(rows: pd.DataFrame, paper_rows: Mapping[str, str]) -> Table:
+    """S3-Net Table 1 beside ours under every way of scoring.
+
+    Parameters
+    ----------
+    rows : pandas.DataFrame
+        Of `evaluate_one_image`.
+    paper_rows : mapping
+        Name of a variant, after its slash, -> row of the paper's Table 1.
+    """
+    scored = {each: groups(rows, *each) for each in SCORED}
+    hm, xor = (groups(rows, score=score) for score in ("hm", "xor"))
+    lines = []
+    for i, oracle in enumerate(scored["oracle", 0]):
+        k, n = oracle.values.shape
+        lines.append(
+            (
+                oracle.name,
+                _printed(1, paper_rows.get(oracle.name)),
+                _with_spread(oracle),
+                _interval(oracle.values),
+                *(_with_spread(scored[each][i]) for each in (("oracle", 4), ("oracle", 6), ("darkest", 0))),
+                f"{k} × {n}",
+                percent(oracle.image_spread, 0),
+                f"{percent(hm[i].mean)} / {percent(xor[i].mean)}",
+            )
+        )
+    heads = (
+        "method", "paper, PH2 (Table 1)", "oracle, no leak (± sd over seeds)", "95 % interval", "oracle, 4 px leak",
+        "oracle, 6 px leak", "label-free (darkest)", "n = seeds × images", "sd over images", "HM / XOR, no leak",
+    )  # fmt: skip
+    return Table(heads, tuple(lines), "Dice % under every way of choosing the cluster and of scoring it", _note(rows))
+
+
+def ablation_table(rows: pd.DataFrame, readings: Sequence[str] = ("paper", "code")) -> Table:
+    """S3-Net Table 2 (which loss is worth what) beside ours in several readings.
+
+    Each reading has a column of Dice and one of the difference to L_ce alone, paired by picture and seed.
+    """
+    found = {group.name: group for group in groups(rows)}
+    printed = {"ce": "L_ce", "ce-at": "L_ce+L_AT", "ce-s": "L_ce+L_S", "ce-at-s": "L_ce+L_AT+L_S"}
+    lines = []
+    for terms, row in printed.items():
+        cells = [row.replace("+", " + "), _printed(2, row, ablation="losses")]
+        for reading in readings:
+            group, base = found[f"{reading}-{terms}"], found[f"{reading}-ce"]
+            gain = group.values - base.values
+            cells += [
+                _with_spread(group),
+                "–" if group is base else f"{100 * gain.mean():+.1f} ({_interval(gain, '+')})",
+            ]
+        lines.append(tuple(cells))
+    k, n = base.values.shape
+    heads = ["losses", "paper, PH2 (Table 2)"]
+    for reading in readings:
+        heads += [f"ours, `{reading}` (± sd over seeds)", f"`{reading}` − L_ce (95 % interval)"]
+    caption = f"Dice % by loss terms; oracle, no leak; n = {k} seeds × {n} images"
+    return Table(tuple(heads), tuple(lines), caption, _note(rows))
+
+
+def robustness_table(rows: pd.DataFrame) -> Table:
+    """Who keeps his labels when the picture changes: share of flipped pixels and Dice, a column a change."""
+    part = rows[(rows["rule"] == "oracle") & (rows["leak"] == 0)]
+    part = part.assign(runner=part["variant"].str.split("/").str[-1].str.split(" ").str[0])
+    changes = list(part["change"].unique())
+    lines = []
+    for runner in part["runner"].unique():
+        cells = [runner]
+        for change in changes:
+            own = part[(part["runner"] == runner) & (part["change"] == change)]
+            cells.append(f"{percent(own['flips'].mean())} flipped, Dice {percent(own['dice'].mean())}")
+        lines.append(tuple(cells))
+    n = f"n = {part['seed'].nunique()} seed(s) × {part['id'].nunique()} images"
+    return Table(("method", *changes), tuple(lines), f"Labels lost to a change of the picture, %; {n}", _note(rows))
+
+
+def evaluation_figure(rows: pd.DataFrame) -> Figure:
+    """Dice that the evaluation adds, by method: the leak's gain, and what the oracle is worth over the darkest."""
+    base = groups(rows)
+    panels = {
+        "gain by the leak": [("4 px", groups(rows, leak=4)), ("6 px", groups(rows, leak=6))],
+        "gain by the oracle": [("over the darkest cluster", groups(rows, "darkest"))],
+    }
+    with plt.rc_context(STYLE):
+        figure, axes = plt.subplots(1, 2, figsize=(6.8, 0.3 * len(base) + 1.2), sharey=True)
+        for axis, (title, series) in zip(axes, panels.items(), strict=True):
+            for shift, (colour, (label, others)) in enumerate(zip(PALETTE, series, strict=False)):
+                for y, (own, other) in enumerate(zip(base, others, strict=True)):
+                    gain = other.values - own.values if "leak" in title else own.values - other.values
+                    low, high = paired_bootstrap(gain)
+                    place = y + 0.25 * (shift - (len(series) - 1) / 2)
+                    axis.plot([100 * low, 100 * high], [place, place], color=colour, lw=2)
+                    axis.plot(100 * gain.mean(), place, "o", color=colour, ms=4, label=label if y == 0 else None)
+            axis.axvline(0, color="#666", lw=0.8, ls="--")
+            axis.set(title=title, xlabel="Dice points, 95 % interval")
+            axis.legend(fontsize=7)
+        axes[0].set(yticks=range(len(base)), yticklabels=[group.name for group in base])
+        axes[0].invert_yaxis()
+    return figure
+
+
+def scored_masks(labels: Tensor, images: Tensor, truth: Tensor, keep: Sequence[tuple[str, int]]) -> dict[str, Any]:
+    """One prediction as several evaluations see it, for `tutseg.report.figures.contours`.
+
+    Parameters
+    ----------
+    labels, images, truth : Tensor
+        Cluster maps ``(B, H, W)``, pictures ``(B, 3, H, W)`` and masks ``(B, 1, H, W)``.
+    keep : sequence of (str, int)
+        Which of `tutseg.training.one_image.SCORED`.
+
+    Returns
+    -------
+    dict of str to numpy.ndarray
+        Name -> boolean ``(B, H, W)``.
+    """
+    scored = score_maps(labels, images, truth)
+    found: dict[str, Any] = {}
+    for rule, margin in keep:
+        masks = [row["mask"][0] for own in scored for row in own if (row["rule"], row["leak"]) == (rule, margin)]
+        found[f"{rule}, {margin} px leak" if margin else rule] = torch.stack(masks).bool().numpy()
+    return found
+
+
+def hardest(rows: pd.DataFrame, variant: str, n: int) -> list[str]:
+    """The `n` pictures with the lowest Dice of a variant (oracle, no leak, mean over seeds), lowest first."""
+    part = rows[(rows["rule"] == "oracle") & (rows["leak"] == 0) & (rows["variant"] == variant)]
+    return list(part.groupby("id")["dice"].mean().nsmallest(n).index)
+
+
+# The iterations of one picture.
+
+
+def dice_of_steps(trace: Trace, image: Tensor, truth: Tensor, rule: str = "oracle") -> np.ndarray:
+    """Dice ``(T + 1,)`` of the cluster that `rule` takes at every iteration, and of the result.
+
+    Parameters
+    ----------
+    trace : Trace
+        Of one picture.
+    image, truth : Tensor
+        ``(3, H, W)`` and ``(1, H, W)``.
+    """
+    labels = torch.from_numpy(np.concatenate([trace.labels, trace.result[None]])).long()
+    truths = truth.expand(len(labels), -1, -1)[:, None]
+    images = image.expand(len(labels), -1, -1, -1)
+    chosen = choose(labels, images, rule, truths if rule == "oracle" else None)
+    return area_scores(counts(chosen, truths))["dice"]
+
+
+def stop_table(traces: Sequence[Trace], images: Tensor, truth: Tensor, ids: Sequence[str], earliest: int = 6) -> Table:
+    """What the moment of stopping costs: Dice at the best iteration, at the earliest allowed, and at the end."""
+    rows = []
+    for trace, image, mask, name in zip(traces, images, truth, ids, strict=True):
+        dice = dice_of_steps(trace, image, mask)
+        best = int(dice.argmax())
+        clusters = len(np.unique(trace.result))
+        rows.append(
+            (
+                name, f"{percent(dice[best])} (after {best})", percent(dice[min(earliest, len(dice) - 1)]),
+                f"{percent(dice[-1])} (after {len(dice) - 1})", f"{100 * (dice[-1] - dice[best]):+.1f}", str(clusters),
+            )
+        )  # fmt: skip
+    heads = (
+        "picture", "best (iterations)", f"after {earliest}", "at the stop (iterations)", "lost", "clusters left",
+    )  # fmt: skip
+    return Table(heads, tuple(rows), "Dice % of the oracle's cluster along the iterations of one seed")
+
+
+def most_lost(traces: Sequence[Trace], images: Tensor, truth: Tensor) -> int:
+    """Place of the picture whose result lies furthest below its best iteration."""
+    dice = [dice_of_steps(*each) for each in zip(traces, images, truth, strict=True)]
+    return int(np.argmax([own.max() - own[-1] for own in dice]))
+
+
+def step_explorer(trace: Trace, image: Tensor, truth: Tensor, title: str) -> StepExplorer:
+    """Cluster map, clusters, losses and Dice at every iteration of one picture."""
+    steps = len(trace.clusters)
+    numbers = {"clusters": list(trace.clusters)}
+    numbers |= {f"loss term {name}": list(values) for name, values in trace.losses.items()}
+    for rule in ("oracle", "darkest"):
+        numbers[f"Dice, {rule}"] = list(dice_of_steps(trace, image, truth, rule)[:steps])
+    return StepExplorer(list(trace.labels), numbers, title=title)
