@@ -196,7 +196,7 @@ intervals(
 # ### On real pictures
 #
 # The same three methods on ISIC 2018 {cite}`codella2019isic2018`, at 96 px with the 2.9-million-parameter network
-# (`mobilenet-unet`). Training takes about an hour on one core and is not repeated when this book is built; the trials
+# (`mobilenet-unet`). Training took 71 minutes on one core and is not repeated when this book is built; the trials
 # and the Dice of every test picture lie in `results/isic2018-96`, and
 # `tutseg grid results/specs/isic2018-96.yaml` makes them again.
 
@@ -359,7 +359,7 @@ for finding in audit_paper("dme-fd"):
 # ## Exercises
 #
 # Predict before you run. Each can be done with one `tutseg train` command of about half a minute, by adding
-# `--data synth -d n=400 -d size=64 --labelled 0.03 --net unet-s --size 64 --steps 250 --batch 8 --lr 0.002`.
+# `--data synth -d n=400 -d size=64 --labelled 0.03 --net unet-s --size 64 --steps 200 --batch 8 --lr 0.002`.
 #
 # ```{exercise-start} ★ Unsure means background
 # :label: ex-dme-tau
@@ -396,7 +396,7 @@ for finding in audit_paper("dme-fd"):
 # :label: ex-dme-steps
 # ```
 # The authors train supervised-only for 80 epochs over the *labelled* pictures: at 2 % that is 640 steps, beside about
-# 29,000 for the others. Train `supervised` here for 250 steps and for 250 × labelled / unlabelled steps. How much of the
+# 29,000 for the others. Train `supervised` here for 200 steps and for 200 × labelled / unlabelled steps. How much of the
 # "gain of semi-supervision" is the number of steps?
 # ```{exercise-end}
 # ```
@@ -404,7 +404,7 @@ for finding in audit_paper("dme-fd"):
 # ```{solution-start} ex-dme-steps
 # :class: dropdown
 # ```
-# `tutseg train supervised ... --steps 8` beside `--steps 250`. In the first, the network has hardly left its initial
+# `tutseg train supervised ... --steps 6` beside `--steps 200`. In the first, the network has hardly left its initial
 # weights. The comparison in this chapter is step-matched throughout.
 # ```{solution-end}
 # ```
