@@ -54,7 +54,7 @@ def gradient_table(image: Tensor, seed: int = 0, **options: Any) -> Table:
                 weights = list(stack.parameters.values())
                 pull = torch.autograd.grad(losses[term].sum(), weights, retain_graph=True, materialize_grads=True)
                 norm = float(torch.stack([part.norm() for part in pull]).norm())
-            cells.append(f"{float(losses[term]):.3f}, gradient {norm:.3g}")
+            cells.append(f"{float(losses[term].detach()):.3f}, gradient {norm:.3g}")
         rows.append((reading, *cells))
     return Table(("reading", *terms.values()), tuple(rows), "Value and gradient norm of each weighted term, first step")
 
@@ -191,7 +191,8 @@ def robustness_table(rows: pd.DataFrame) -> Table:
             cells.append(f"{percent(own['flips'].mean())} flipped, Dice {percent(own['dice'].mean())}")
         lines.append(tuple(cells))
     n = f"n = {part['seed'].nunique()} seed(s) × {part['id'].nunique()} images"
-    return Table(("method", *changes), tuple(lines), f"Labels lost to a change of the picture, %; {n}", _note(rows))
+    heads = ("method", *(change.removesuffix("=1") for change in changes))  # "hair", not "hair=1"
+    return Table(heads, tuple(lines), f"Labels lost to a change of the picture, %; {n}", _note(rows))
 
 
 def evaluation_figure(rows: pd.DataFrame) -> Figure:
