@@ -239,15 +239,22 @@ def test_a_batch_is_a_function_of_trial_and_step():
 def test_batches_take_the_labelled_and_unlabelled_pictures_of_their_step():
     """Undo the flips: every picture of the batch is the one that `step_indices` names, with its mask."""
     trial, train = trial_of(batch=3), training_set(4, 7)
-    method = build_for(trial)
-    for step in range(4):
+    method, ways = build_for(trial), ((), (1,), (2,), (1, 2))
+    seen = {"labelled": set(), "unlabelled": set()}
+    for step in range(6):
+        torch.manual_seed(step)
         batch = loop.make_batch(train, trial, method, step)
         image, mask = train.labelled.floats(step_indices(4, 3, step, trial.seed))
         hidden, _ = train.unlabelled.floats(step_indices(7, 3, step, trial.seed + 1))
         for i in range(3):
-            flips = [axes for axes in ((), (1,), (2,), (1, 2)) if torch.equal(image[i].flip(axes), batch.image[i])]
-            assert len(flips) == 1 and torch.equal(mask[i].flip(flips[0]), batch.mask[i])
-            assert any(torch.equal(hidden[i].flip(axes), batch.weak[i]) for axes in ((), (1,), (2,), (1, 2)))
+            (flip,) = [axes for axes in ways if torch.equal(image[i].flip(axes), batch.image[i])]
+            assert torch.equal(mask[i].flip(flip), batch.mask[i])
+            (other,) = [axes for axes in ways if torch.equal(hidden[i].flip(axes), batch.weak[i])]
+            seen["labelled"].add(flip)
+            seen["unlabelled"].add(other)
+            correlation = torch.corrcoef(torch.stack([batch.weak[i].flatten(), batch.strong[0][i].flatten()]))[0, 1]
+            assert correlation > 0.5  # the strong view is flipped as the weak one
+    assert seen == {"labelled": set(ways), "unlabelled": set(ways)}
 
 
 # ---- what training may see -------------------------------------------------------------------------------------------
