@@ -1,0 +1,74 @@
+"""Tables of the one-image chapter against counts made by hand."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from tutseg.methods.one_image import Trace
+from tutseg.report import one_image as report
+from tutseg.training.one_image import COLUMNS, SCORED
+
+DICE = {("a", "p", 0): 0.5, ("a", "q", 0): 0.7, ("a", "p", 1): 0.6, ("a", "q", 1): 1.0}
+DICE |= {("b", "p", 0): 0.2, ("b", "q", 0): 0.4, ("b", "p", 1): 0.2, ("b", "q", 1): 0.4}
+
+
+@pytest.fixture(scope="module")
+def rows() -> pd.DataFrame:
+    """Two variants, two pictures, two seeds; every way of scoring adds a point of Dice to the one before."""
+    made = []
+    for (variant, picture, seed), dice in DICE.items():
+        for extra, (rule, leak) in enumerate(SCORED):
+            row = dict.fromkeys(COLUMNS, "") | {"variant": f"group/{variant}", "method": variant, "options": "{}"}
+            row |= {"data": "synth", "size": 8, "id": picture, "seed": seed, "rule": rule, "leak": leak}
+            made.append(row | {"dice": dice + extra / 100, "hm": 0.25, "xor": 0.5})
+    return pd.DataFrame(made, columns=COLUMNS)
+
+
+def test_groups_are_seeds_by_pictures(rows):
+    first, second = report.groups(rows)
+    assert (first.name, second.name) == ("a", "b")
+    assert np.allclose(first.values, [[0.5, 0.7], [0.6, 1.0]]) and np.allclose(second.values, [[0.2, 0.4]] * 2)
+    assert np.allclose(report.groups(rows, leak=6)[1].values, [[0.22, 0.42]] * 2)
+
+
+def test_methods_table_stands_beside_the_paper(rows):
+    table = report.methods_table(rows, {"a": "Our Method"})
+    of = dict(zip(table.heads, table.rows[0], strict=True))
+    assert of["paper, PH2 (Table 1)"] == "88.0" and table.rows[1][1] == "–"
+    assert of["oracle, no leak (± sd over seeds)"] == "70.0 ± 14.1"  # means over pictures: 60 and 80
+    assert of["oracle, 4 px leak"].startswith("71.0") and of["oracle, 6 px leak"].startswith("72.0")
+    assert of["label-free (darkest)"].startswith("73.0") and of["n = seeds × images"] == "2 × 2"
+    assert of["sd over images"] == "15" and of["HM / XOR, no leak"] == "25.0 / 50.0"  # 10 and 20
+    assert report.hardest(rows, "group/a", 1) == ["p"]
+
+
+def test_the_lessons_hold_on_noise():
+    image = torch.rand(3, 16, 16, generator=torch.Generator().manual_seed(0))
+    pulls = {line[0]: [float(cell.split("gradient ")[1]) for cell in line[1:]] for line in _gradients(image)}
+    assert pulls["code"][2] == 0 and min(pulls["paper"] + pulls["meant"] + pulls["code"][:2]) > 1e-4
+    change = [abs(float(line[3])) for line in report.turn_table(image, clusters=6).rows]
+    assert change[0] < 1e-5 and change[1] < 1e-5 and change[2] > 1e-3
+
+
+def _gradients(image):
+    return report.gradient_table(image, clusters=6).rows
+
+
+def test_what_the_stop_costs():
+    """Three maps: all background, the truth itself, three quarters of the truth."""
+    truth = torch.zeros(1, 8, 8)
+    truth[0, 2:6, 2:6] = 1
+    part = truth[0].clone()
+    part[:, 5:] = 0
+    maps = np.stack([np.zeros((8, 8)), truth[0].numpy()]).astype(np.uint8)
+    trace = Trace(maps, np.array([1, 2]), {"ce": np.array([1.0, 0.5])}, part.numpy().astype(np.uint8))
+    image = 1 - truth.expand(3, -1, -1) * 0.5
+    dice = report.dice_of_steps(trace, image, truth)
+    assert np.allclose(dice, [32 / 80, 1, 2 * 12 / (12 + 16)])
+    (row,) = report.stop_table([trace], image[None], truth[None], ["p"], earliest=0).rows
+    assert row == ("p", "100.0 (after 1)", "40.0", "85.7 (after 2)", "-14.3", "2")
+    figure = report.step_explorer(trace, image, truth, "")
+    assert figure.numbers(frame=1) == {
+        "iteration": 1, "clusters": 2, "loss term ce": 0.5, "Dice, oracle": 1, "Dice, darkest": 1
+    }  # fmt: skip
