@@ -54,6 +54,7 @@ def diagram(boxes: Mapping[str, tuple[float, float, str]], arrows: Sequence[tupl
             axes.text((x0 + x1) / 2, (y0 + y1) / 2 - 0.06, label, ha="center", va="bottom", fontsize=7, color="#a33")
         axes.set(xlim=(min(xs) - 0.5, max(xs) + 0.5), ylim=(max(ys) + 0.5, min(ys) - 0.5))
         axes.axis("off")
+    plt.close(figure)  # else the page's first figure is shown twice: returned, and as an open one
     return figure
 
 
