@@ -129,7 +129,8 @@ schedules = {}
 for ramp, decay in (("paper", "paper"), ("code", "stairs")):
     dme_fd = DMEFD("unet-s", 64, ramp=ramp, decay=decay)
     weights = [dme_fd.weights(progress) for progress in at]
-    schedules[ramp] = [{f"w_{name}": np.array([w[name] for w in weights]) for name in ("alpha", "beta")}]
+    log = {f"w_{name}": np.array([w[name] for w in weights]) for name in ("alpha", "beta")}
+    schedules[ramp] = [{"step": np.array([progress.step for progress in at]), **log}]
     print(f"{ramp:<6} alpha ends at {weights[-1]['alpha']:.6f}, beta at {weights[-1]['beta']:.6f}")
 
 # %% tags=["hide-input"]
@@ -207,6 +208,7 @@ isic = group_results(
     project_root() / "results" / "isic2018-96",
     lambda row: row["method"] if row["labelled"] == "0.02" else None,
 )
+isic.sort(key=lambda group: METHODS.index(group.name))
 method_table(isic, "dme-fd", 1, 0.02, paper_rows)
 
 # %%
@@ -222,9 +224,15 @@ difference_table(isic, "dme-fd")
 logs = {method: [run.log() for run in runs if run.trial.method == method] for method in METHODS}
 curves(
     logs,
-    {"sup1": "$L_{sup}$, branch 1", "cps1": "cross term, branch 1", "dme1": r"$\alpha L_{DME}$, branch 1",
-     "fdl": r"$\beta L_{FDL}$", "w_alpha": r"$\alpha$", "w_beta": r"$\beta$"},
-);  # fmt: skip
+    {
+        "sup1": "$L_{sup}$, branch 1",
+        "cps1": "cross term, branch 1",
+        "dme1": r"$\alpha L_{DME}$, branch 1",
+        "fdl": r"$\beta L_{FDL}$",
+        "w_alpha": r"$\alpha$",
+        "w_beta": r"$\beta$",
+    },
+)
 
 # %% [markdown]
 # ## What the predictions look like

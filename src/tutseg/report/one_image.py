@@ -15,7 +15,7 @@ from tutseg.methods.s3_net import READINGS, S3Net, affine_loss, affine_loss_lite
 from tutseg.metrics import area_scores, counts
 from tutseg.papers.claims import paired_bootstrap
 from tutseg.papers.tables import find_cells
-from tutseg.report.figures import PALETTE, STYLE
+from tutseg.report.figures import PALETTE, styled
 from tutseg.report.interactive import StepExplorer
 from tutseg.report.tables import Group, Table, percent
 from tutseg.training.one_image import SCORED, score_maps
@@ -195,6 +195,7 @@ def robustness_table(rows: pd.DataFrame) -> Table:
     return Table(heads, tuple(lines), f"Labels lost to a change of the picture, %; {n}", _note(rows))
 
 
+@styled
 def evaluation_figure(rows: pd.DataFrame) -> Figure:
     """Dice that the evaluation adds, by method: the leak's gain, and what the oracle is worth over the darkest."""
     base = groups(rows)
@@ -202,21 +203,20 @@ def evaluation_figure(rows: pd.DataFrame) -> Figure:
         "gain by the leak": [("4 px", groups(rows, leak=4)), ("6 px", groups(rows, leak=6))],
         "gain by the oracle": [("over the darkest cluster", groups(rows, "darkest"))],
     }
-    with plt.rc_context(STYLE):
-        figure, axes = plt.subplots(1, 2, figsize=(6.8, 0.3 * len(base) + 1.2), sharey=True)
-        for axis, (title, series) in zip(axes, panels.items(), strict=True):
-            for shift, (colour, (label, others)) in enumerate(zip(PALETTE, series, strict=False)):
-                for y, (own, other) in enumerate(zip(base, others, strict=True)):
-                    gain = other.values - own.values if "leak" in title else own.values - other.values
-                    low, high = paired_bootstrap(gain)
-                    place = y + 0.25 * (shift - (len(series) - 1) / 2)
-                    axis.plot([100 * low, 100 * high], [place, place], color=colour, lw=2)
-                    axis.plot(100 * gain.mean(), place, "o", color=colour, ms=4, label=label if y == 0 else None)
-            axis.axvline(0, color="#666", lw=0.8, ls="--")
-            axis.set(title=title, xlabel="Dice points, 95 % interval")
-            axis.legend(fontsize=7)
-        axes[0].set(yticks=range(len(base)), yticklabels=[group.name for group in base])
-        axes[0].invert_yaxis()
+    figure, axes = plt.subplots(1, 2, figsize=(6.8, 0.3 * len(base) + 1.2), sharey=True)
+    for axis, (title, series) in zip(axes, panels.items(), strict=True):
+        for shift, (colour, (label, others)) in enumerate(zip(PALETTE, series, strict=False)):
+            for y, (own, other) in enumerate(zip(base, others, strict=True)):
+                gain = other.values - own.values if "leak" in title else own.values - other.values
+                low, high = paired_bootstrap(gain)
+                place = y + 0.25 * (shift - (len(series) - 1) / 2)
+                axis.plot([100 * low, 100 * high], [place, place], color=colour, lw=2)
+                axis.plot(100 * gain.mean(), place, "o", color=colour, ms=4, label=label if y == 0 else None)
+        axis.axvline(0, color="#666", lw=0.8, ls="--")
+        axis.set(title=title, xlabel="Dice points, 95 % interval")
+        axis.legend(fontsize=7)
+    axes[0].set(yticks=range(len(base)), yticklabels=[group.name for group in base])
+    axes[0].invert_yaxis()
     return figure
 
 

@@ -15,7 +15,7 @@ from tutseg.papers.tables import find_cells
 from tutseg.training.run import Run
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Table:
     """Rows of text with a caption and a footnote; a notebook shows it as HTML.
 
@@ -52,7 +52,7 @@ class Table:
             f"<caption>{html.escape(self.caption)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{note}</div>"
         )
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         lines = [self.caption, " | ".join(self.heads), *(" | ".join(row) for row in self.rows), self.note]
         return "\n".join(line for line in lines if line)
 
@@ -169,15 +169,18 @@ def method_table(groups: Sequence[Group], paper: str, number: int, labelled: flo
         printed = _printed(paper, number, rows.get(group.name, ""), labelled)
         low, high = group.interval()
         k, n = group.values.shape
-        ours = f"{percent(group.mean)} ± {percent(group.seed_spread)}"
+        mean = f"{percent(group.mean)} ± {percent(group.seed_spread)}"
         spread = percent(group.image_spread, 0)
-        lines.append((group.name, printed, ours, f"{percent(low)} to {percent(high)}", f"{k} × {n}", spread))
+        lines.append((group.name, printed, mean, f"{percent(low)} to {percent(high)}", f"{k} × {n}", spread))
         tips[(i, 2)] = "; ".join(r["provenance"]["command"] for r in group.results)
     heads = (
         "method", f"paper, Dice % (Table {number})", "ours, Dice % (± sd over seeds)", "95 % interval",
         "n = seeds × images", "sd over images",
     )  # fmt: skip
-    return Table(heads, tuple(lines), f"Dice with {100 * labelled:g} % labelled", provenance(groups), tips)
+    shares = sorted({float(result["trial"]["labelled"]) for group in groups for result in group.results})
+    ours = " and ".join(f"{100 * share:g} %" for share in shares)
+    caption = f"Dice; the paper's with {100 * labelled:g} % labelled, ours with {ours}"
+    return Table(heads, tuple(lines), caption, provenance(groups), tips)
 
 
 def _printed(paper: str, number: int, row: str, labelled: float) -> str:
