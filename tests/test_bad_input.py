@@ -334,6 +334,15 @@ def test_a_disk_that_fills_later_keeps_the_old_state(tutseg, tmp_path, monkeypat
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
+@pytest.fixture
+def ctrl_c():
+    """Ctrl-C as a user's shell sets it up; a job in the background is started with it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_while_reading_says_so(tutseg, here, monkeypatch):
     from tutseg.training import run
 
@@ -342,6 +351,7 @@ def test_ctrl_c_while_reading_says_so(tutseg, here, monkeypatch):
     assert said.code == 2 and said.err.startswith("tutseg: interrupted") and said.err.count("\n") == 1
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_while_predicting_leaves_whole_masks(tutseg, here, tmp_path, monkeypatch):
     from tutseg.training import predict
 

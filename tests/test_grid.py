@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 import slurm_stub
+import torch
 import yaml
 
 from tutseg.errors import InputError
@@ -46,7 +47,10 @@ def runs(tmp_path, monkeypatch):
     monkeypatch.setenv("TUTSEG_RUNS", str(tmp_path / "runs"))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.chdir(tmp_path)
-    return tmp_path / "runs"
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # here as in the processes that a test starts
+    yield tmp_path / "runs"
+    torch.set_num_threads(threads)
 
 
 def tutseg(*words: str, **options) -> subprocess.Popen:

@@ -8,6 +8,7 @@ import contextlib
 import csv
 import io
 import math
+import os
 import signal
 import threading
 import time
@@ -28,6 +29,7 @@ from tutseg.training.checkpoint import load_state, save_state, save_weights
 from tutseg.training.trial import Trial
 
 SAVE_EVERY_S = 30.0
+CPU_THREADS = 2
 
 
 @dataclass(frozen=True)
@@ -39,13 +41,19 @@ class TrainingSet:
 
 
 def make_fabric(device: str, precision: str) -> Fabric:
-    """Fabric on "auto", "cpu" or "cuda"."""
+    """Fabric on "auto", "cpu" or "cuda".
+
+    On a CPU the number of threads is fixed, because sums over pixels depend on it in their last bits; whoever sets
+    ``OMP_NUM_THREADS`` chooses otherwise, and a result names the threads it was made with.
+    """
     if device not in ("auto", "cpu", "cuda"):
         raise InputError(f"unknown device '{device}'", "choose auto, cpu or cuda")
     if device == "cuda" and not torch.cuda.is_available():
         raise InputError("no CUDA device is usable here", "use --device cpu")
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cpu" and "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(CPU_THREADS)
     return Fabric(accelerator=device, devices=1, precision=precision)
 
 
