@@ -4,6 +4,7 @@
 ``squeue`` and ``sacct`` say whether it still runs; ``srun`` runs what it is given.
 """
 
+import itertools
 import re
 import subprocess
 import sys
@@ -40,9 +41,13 @@ def state(job: Path) -> str:
 
 
 def sbatch(folder: Path, words: list[str]) -> None:
-    number = str(len(list((folder / "jobs").iterdir())) + 1)
-    job = folder / "jobs" / number
-    job.mkdir()
+    for number in map(str, itertools.count(1)):  # two may be submitted at once: who makes the folder has the number
+        job = folder / "jobs" / number
+        try:
+            job.mkdir()
+            break
+        except FileExistsError:
+            continue
     (job / "name").write_text(option(words, "-J", "--job-name"))
     (job / "words").write_text("\n".join(words))
     wrapped = option(words, "--wrap")
@@ -77,7 +82,7 @@ def main() -> int:
     elif name in ("squeue", "sacct"):
         wanted = option(words, "--name")
         for job in sorted((folder / "jobs").iterdir()):
-            if wanted in ("", (job / "name").read_text()):
+            if (job / "name").exists() and wanted in ("", (job / "name").read_text()):
                 print(f"{job.name}|{state(job)}")
     return 0
 
