@@ -194,3 +194,24 @@ def test_a_net_that_a_module_names_on_the_way_counts(tmp_path):
         (tmp_path / file).write_text(text)
     found = sources("import tutseg.training", (), tmp_path)
     assert tmp_path / "nets" / f"{module}.py" in found
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "stale"),
+    [
+        ("methods/dme_fd.py", "return 1.0 / (distance + eps)", "return 2.0 / (distance + eps)", {"01_dme_fd"}),
+        ("methods/s3_net.py", "grey = (colours @", "grey = -(colours @", {"05_s3_net"}),
+        ("metrics.py", "inside = m[:-2", "outside = m[:-2", {"00_data_and_metrics", "01_dme_fd", "05_s3_net"}),
+    ],
+)
+def test_one_changed_line_makes_exactly_the_pages_that_use_it_stale(tmp_path, file, old, new, stale):
+    book = PACKAGE.parents[1]
+    for part in ("src/tutseg", "notebooks"):
+        shutil.copytree(book / part, tmp_path / part)
+    shutil.copy(book / "requirements.lock", tmp_path)
+    pages = sorted((tmp_path / "notebooks").glob("*.ipynb"))
+    before = {page.stem: stamp(inputs(page, "lab")) for page in pages}
+    line = tmp_path / "src/tutseg" / file
+    assert old in line.read_text()
+    line.write_text(line.read_text().replace(old, new))
+    assert {page.stem for page in pages if stamp(inputs(page, "lab")) != before[page.stem]} == stale
