@@ -37,7 +37,7 @@ test-slow: setup ## the tests that take minutes
 lint: setup ## style, formatting, pairs of notebooks
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -c 'import sys; from tutseg.workflow.notebooks import check_pairs; sys.exit("\n".join(check_pairs()))'
+	$(BIN)/python -c 'import sys; from tutseg.workflow.notebooks import check_pairs; sys.exit("\n".join(check_pairs()) or 0)'
 
 bench: setup ## ratios of speed, measured in one run
 	$(BIN)/python benchmarks/run.py
