@@ -158,7 +158,7 @@ def train(
     out: Annotated[Path | None, typer.Option(help="Run folder; else runs/<trial id>.")] = None,
     as_json: Json = False,
 ) -> None:
-    from tutseg.methods import method_class
+    from tutseg.methods import CARDS, method_class
     from tutseg.training.run import run_trial
     from tutseg.training.trial import make_trial
 
@@ -188,6 +188,9 @@ def train(
         test_options=_values(test_option),
     )
     method_class(method)
+    if CARDS[method].kind == "one-image":
+        remedy = "use `tutseg segment`, or a trained method of `tutseg methods`"
+        raise InputError(f"method {method} learns from one picture and has nothing to train", remedy)
     folder = out or trial.folder
     with _bar("images") as report:
         streams = {"train": batch * 2, "read": 1, "score": 1}

@@ -5,6 +5,7 @@ cards in ``data/cards`` print as trees.
 """
 
 import csv
+import io
 import re
 import warnings
 from collections import Counter
@@ -160,6 +161,13 @@ def _binary(path: Path, size: tuple[int, int] | None) -> tuple[np.ndarray, bool]
     if np.all((array == 0) | (array == array.max())):
         return (array > 0).astype(np.uint8), False
     return (array > 127).astype(np.uint8), path.suffix.lower() not in (".jpg", ".jpeg")
+
+
+def png_bytes(picture: Image.Image) -> bytes:
+    """A picture as PNG, for `tutseg.files.atomic_write`."""
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 def mask_stem(path: Path) -> str:

@@ -1,12 +1,12 @@
 """Pictures with contours: overlays and mosaics."""
 
-import io
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 from scipy.ndimage import binary_dilation, binary_erosion
 
+from tutseg.data.folders import png_bytes
 from tutseg.data.sample import Source
 from tutseg.files import atomic_write
 
@@ -36,13 +36,6 @@ def mosaic(source: Source, n: int, tile: int = 192, columns: int = 6) -> Image.I
             picture = with_contour(np.asarray(picture), np.asarray(mask), width=2)
         sheet.paste(picture, (place % columns * tile, place // columns * tile))
     return sheet
-
-
-def png_bytes(picture: Image.Image) -> bytes:
-    """A picture as PNG."""
-    buffer = io.BytesIO()
-    picture.save(buffer, "PNG")
-    return buffer.getvalue()
 
 
 def save_png(picture: Image.Image, path: Path) -> None:

@@ -1,6 +1,5 @@
 """Masks for pictures of any size, from a trained method."""
 
-import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import torch
 from PIL import Image
 from torch.nn.functional import interpolate
 
-from tutseg.data.folders import list_images, read_image
+from tutseg.data.folders import list_images, png_bytes, read_image
 from tutseg.errors import InputError
 from tutseg.files import atomic_write
 from tutseg.methods.base import Method
@@ -43,12 +42,6 @@ def probability_map(method: Method, image: np.ndarray, size: int, view: str | No
     return interpolate(probability, image.shape[:2], mode="bilinear", align_corners=False)[0, 0].cpu().numpy()
 
 
-def _png(picture: Image.Image) -> bytes:
-    buffer = io.BytesIO()
-    picture.save(buffer, "PNG")
-    return buffer.getvalue()
-
-
 def predict_folder(
     method: Method,
     size: int,
@@ -75,9 +68,9 @@ def predict_folder(
     for done, path in enumerate(paths, 1):
         image = read_image(path)
         mask = probability_map(method, image, size, view) >= 0.5
-        atomic_write(out / f"{path.stem}.png", _png(Image.fromarray(mask.astype(np.uint8) * 255)))
+        atomic_write(out / f"{path.stem}.png", png_bytes(Image.fromarray(mask.astype(np.uint8) * 255)))
         if overlay:
-            atomic_write(out / f"{path.stem}_overlay.png", _png(overlay(image, mask)))
+            atomic_write(out / f"{path.stem}_overlay.png", png_bytes(overlay(image, mask)))
         written.append(out / f"{path.stem}.png")
         on_picture(done, len(paths))
     return written
