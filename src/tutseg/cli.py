@@ -260,10 +260,10 @@ def segment(
     device: Device = "auto",
 ) -> None:
     import numpy as np
-    import torch
     from PIL import Image
 
     from tutseg.data.folders import read_image
+    from tutseg.data.loader import shrink
     from tutseg.methods import CARDS, build_method
     from tutseg.methods.one_image import RULES, choose
     from tutseg.report.pictures import save_png
@@ -279,11 +279,10 @@ def segment(
     paths = pictures_in(pictures)
     with _bar("pictures") as report:
         for done, path in enumerate(paths, 1):
-            picture = Image.fromarray(read_image(path))
-            small = np.array(picture.resize((size, size), Image.Resampling.BICUBIC))
-            image = fabric.to_device(torch.from_numpy(small).permute(2, 0, 1)[None].float() / 255)
+            picture = read_image(path)
+            image = fabric.to_device(shrink(picture, size)[None].float() / 255)
             mask = choose(segmenter.segment(image), image, rule)[0, 0].cpu().numpy().astype(np.uint8) * 255
-            whole = Image.fromarray(mask).resize(picture.size, Image.Resampling.NEAREST)
+            whole = Image.fromarray(mask).resize(picture.shape[1::-1], Image.Resampling.NEAREST)
             save_png(whole, out / f"{path.stem}.png")
             report("segment", done, len(paths))
     print(f"{len(paths)} masks in {out}")

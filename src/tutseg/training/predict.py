@@ -9,6 +9,7 @@ from PIL import Image
 from torch.nn.functional import interpolate
 
 from tutseg.data.folders import list_images, png_bytes, read_image
+from tutseg.data.loader import shrink
 from tutseg.errors import InputError
 from tutseg.files import atomic_write
 from tutseg.methods.base import Method
@@ -35,9 +36,8 @@ def pictures_in(places: Sequence[Path]) -> list[Path]:
 @torch.inference_mode()
 def probability_map(method: Method, image: np.ndarray, size: int, view: str | None = None) -> np.ndarray:
     """Foreground probability ``(H, W)`` of a uint8 RGB picture ``(H, W, 3)``, at the picture's own size."""
-    small = np.asarray(Image.fromarray(image).resize((size, size), Image.Resampling.BICUBIC))
     device = next(method.parameters()).device
-    tensor = torch.from_numpy(small.copy()).permute(2, 0, 1)[None].float().to(device) / 255
+    tensor = shrink(image, size)[None].float().to(device) / 255
     probability = method.predict(tensor, view).float()
     return interpolate(probability, image.shape[:2], mode="bilinear", align_corners=False)[0, 0].cpu().numpy()
 
