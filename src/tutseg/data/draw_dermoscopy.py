@@ -50,13 +50,15 @@ CLASSES = ("nevus", "melanoma", "keratosis")
 class Look:
     """The distributions a style or a clinic draws from; pairs are ranges or (mean, deviation) in Lab units."""
 
-    skin_L: tuple[float, float] = (71, 9)
+    skin_L: tuple[float, float] = (70, 10)
     skin_a: tuple[float, float] = (10, 6)
     skin_b: tuple[float, float] = (12, 7)
     darker: tuple[float, float] = (25, 0.5)  # median and log-deviation of the drop in L
     redder: tuple[float, float] = (11, 6)
     yellower: tuple[float, float] = (15, 7)
     hue_noise: float = 4.0  # how far each tone's colour leaves the line from skin to lesion
+    mottle: float = 3.0  # deviation of the skin's tone in patches, in Lab units
+    faintest: tuple[float, float] = (9, 22)  # least contrast of a lesion: a + b * radius
     fringe: tuple[float, float] = (0.12, 0.9)  # width over the lesion's radius
     rim: tuple[float, float] = (0.4, 0.62)  # where in the fringe an annotator sees the border: 0 outer, 1 inner end
     relief: tuple[float, float] = (0.006, 0.03)
@@ -67,8 +69,8 @@ class Look:
     ruler: float = 0.35
     bubbles: float = 0.15
     corner: float = 0.25
-    chart: float = 0.1
-    ink: float = 0.15
+    chart: float = 0.18
+    ink: float = 0.2
     glare: float = 0.2
 
 
@@ -89,8 +91,9 @@ LOOKS = {
         blur=(0.0, 0.02),
         grain=(0.0, 0.04),
         hair=0.45,
-        chart=0.15,
-        ink=0.2,
+        mottle=5.0,
+        chart=0.25,
+        ink=0.25,
     ),
 }
 
@@ -122,8 +125,8 @@ def skin(canvas: Canvas, look: Look, on) -> tuple[np.ndarray, np.ndarray]:
     rgb = plain(canvas, lab_to_rgb(lab))
     if on("redness"):
         rng = canvas.stream("redness")
-        hue = lab_to_rgb(lab + (0, rng.normal(0, 1.5), rng.normal(0, 2.5))) - lab_to_rgb(lab)
-        rgb = rgb + np.float32(hue)[:, None, None] * canvas.noise(rng, 2.2, 10)
+        hue = lab_to_rgb(lab + rng.normal(0, look.mottle) * np.array([1, 0.7, 0.5])) - lab_to_rgb(lab)
+        rgb = rgb + np.float32(hue)[:, None, None] * canvas.noise(rng, rng.uniform(1.4, 2.4), 16)
         cover = np.clip(0.5 * canvas.noise(rng, 2.0, 12) + rng.uniform(-0.7, 0.4), 0, 1) * rng.uniform(0, 0.6)
         rgb = blend(rgb, lab_to_rgb(lab + (rng.normal(-4, 4), rng.uniform(4, 16), rng.normal(0, 4))), cover)
     if on("freckles"):
@@ -225,7 +228,7 @@ def pigment(canvas: Canvas, look: Look, label: str, on, rgb, lab, depth, angle, 
         shift = np.array([-rng.uniform(0, 8), rng.uniform(4, 18), rng.normal(2, 5)])
     if not on("pale"):
         shift[0] = min(shift[0], -15)
-    faintest = 7 + 15 * radius  # a faint patch that fills the picture is skin to anybody's eye
+    faintest = look.faintest[0] + look.faintest[1] * radius  # a faint patch that fills the picture is skin to anybody's eye
     shift *= max(1, faintest / np.linalg.norm(shift))
     shift[0] = max(shift[0], 8 - lab[0])
     contrast = float(np.linalg.norm(shift))
@@ -374,14 +377,17 @@ def corner(canvas: Canvas, rgb, layers, rng):
 def chart(canvas: Canvas, rgb, layers, rng):
     """A round coloured sticker, or a corner of a colour chart, that reaches in from a side."""
     x, y = grid(canvas.size)
-    angle, away, size = rng.uniform(0, 2 * np.pi), rng.uniform(0.42, 0.62), rng.uniform(0.12, 0.36)
+    angle, away, size = rng.uniform(0, 2 * np.pi), rng.uniform(0.42, 0.65), rng.uniform(0.12, 0.4)
     x, y = x - away * math.cos(angle), y - away * math.sin(angle)
     reach = np.hypot(x, y) if rng.random() < 0.8 else np.maximum(np.abs(x), np.abs(y))
     layers["chart"] = reach < size
     for ring in (1.0, 0.5) if rng.random() < 0.5 else (1.0,):
-        L, chroma, hue = rng.uniform(20, 90), rng.uniform(20, 70), rng.choice([60, 75, 90, 140, 200, 260, 300])
-        colour = lab_to_rgb((L, chroma * np.cos(np.radians(hue)), chroma * np.sin(np.radians(hue))))
-        rgb = blend(rgb, colour, smoothstep((ring * size - reach) / 0.012 + 0.5))
+        warm = rng.random() < 0.5  # orange to yellow, the colours that are easily taken for pigment
+        hue = np.radians(rng.uniform(35, 95) if warm else rng.choice([140, 200, 260, 300]))
+        L, chroma = rng.uniform(45 if warm else 20, 90), rng.uniform(35 if warm else 20, 75)
+        colour = lab_to_rgb((L, chroma * np.cos(hue), chroma * np.sin(hue)))
+        paper = 1 + rng.uniform(0, 0.06) * canvas.noise(rng, rng.uniform(0.5, 2), 64)
+        rgb = blend(rgb, plain(canvas, colour) * paper, smoothstep((ring * size - reach) / 0.012 + 0.5))
     return rgb
 
 
@@ -399,10 +405,10 @@ def ink(canvas: Canvas, rgb, layers, rng):
         elif kind == "arc":
             sweep = np.linspace(angle, angle + rng.uniform(0.4, 2.5), 16)
             wobble = reach + 0.02 * np.cumsum(rng.normal(0, 1, 16)) / 4
-            lines.append((wobble[:, None] * np.stack([np.cos(sweep), np.sin(sweep)], 1), rng.uniform(0.01, 0.07)))
+            lines.append((wobble[:, None] * np.stack([np.cos(sweep), np.sin(sweep)], 1), rng.uniform(0.02, 0.09)))
         else:
-            lines.append((place + np.cumsum(rng.normal(0, 0.05, (6, 2)), 0), rng.uniform(0.01, 0.05)))
-    cover = canvas.strokes(lines) * smoothstep(0.8 * canvas.noise(rng, 0.5, 96, 6) + rng.uniform(0.3, 1.5))
+            lines.append((place + np.cumsum(rng.normal(0, 0.05, (6, 2)), 0), rng.uniform(0.015, 0.05)))
+    cover = canvas.strokes(lines) * smoothstep(0.8 * canvas.noise(rng, 0.5, 96, 6) + rng.uniform(0.4, 2.2))
     cover = soften(cover, 0.004)
     layers["ink"] = cover > 0.3
     colour = lab_to_rgb((rng.uniform(12, 55), rng.uniform(5, 35), rng.uniform(-45, -8)))
