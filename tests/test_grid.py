@@ -223,6 +223,19 @@ def test_shards_share_the_trials_and_the_cheapest_come_first(tmp_path, runs):
     assert order == sorted(order) and len(order) == 8
 
 
+def test_a_trial_to_start_from_is_listed_and_run_first(tmp_path, runs):
+    drawn = {"method": "supervised", "steps": 9}
+    defaults = TINY | {"method": "cps", "steps": 3, "start": drawn}
+    spec = read_spec(write(tmp_path, defaults=defaults, grid={"seed": [0, 1]}))
+    first, child = spec.trials[:2]
+    assert [t.start for t in spec.trials] == ["", first.id, "", spec.trials[2].id]
+    assert (first.seed, first.net, first.steps, child.steps) == (0, "unet-s", 9, 3)
+    for chosen in (spec, grid.only(spec, child.id)):
+        order = []
+        run_serial(chosen, attempt=lambda trial, *_, order=order: order.append(trial.id) or True)
+        assert order[:2] == [first.id, child.id]
+
+
 def test_two_processes_on_one_trial_run_it_once(tmp_path, runs, monkeypatch):
     """The second waits for the first and finds it done."""
     trial = read_spec(tiny(tmp_path, 1)).trials[0]

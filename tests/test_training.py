@@ -339,6 +339,14 @@ def test_step_halves_after_50_of_80_epochs():
     assert factors == [1.0] * 500 + [0.5] * 300
 
 
+def test_one_cycle_rises_in_a_line_and_falls_in_a_cosine():
+    trial = trial_of(steps=200, schedule="one-cycle")
+    factors = [learning_rate(trial, step) for step in range(200)]
+    assert factors[0] == 0.04 and factors[15] == pytest.approx(0.52) and factors[30] == max(factors) == 1.0
+    fall = trial_of(steps=170)
+    assert factors[30:] == pytest.approx([learning_rate(fall, step) for step in range(170)])
+
+
 def test_the_schedule_reaches_the_optimiser(tmp_path, monkeypatch):
     seen = []
     update = Method.update

@@ -143,7 +143,9 @@ def train(
     protocol: Annotated[str, typer.Option(help="honest (by group, with validation) or paper (DME-FD's).")] = "honest",
     lr: Annotated[float, typer.Option(help="Learning rate of AdamW.")] = 1e-3,
     weight_decay: Annotated[float, typer.Option(help="Weight decay of AdamW.")] = 0.01,
-    schedule: Annotated[str, typer.Option(help="cosine, or step (DME-FD's).")] = "cosine",
+    schedule: Annotated[
+        str, typer.Option(help="cosine, step (DME-FD's) or one-cycle (bears a higher --lr).")
+    ] = "cosine",
     augment: Annotated[str, typer.Option(help="Labelled pictures: weak (flips) or strong (and colour).")] = "weak",
     evaluations: Annotated[int, typer.Option(help="Points at which weights are kept to choose among.")] = 1,
     precision: Annotated[str, typer.Option(help="32-true or bf16-mixed.")] = "32-true",

@@ -228,7 +228,7 @@ def pigment(canvas: Canvas, look: Look, label: str, on, rgb, lab, depth, angle, 
         shift = np.array([-rng.uniform(0, 8), rng.uniform(4, 18), rng.normal(2, 5)])
     if not on("pale"):
         shift[0] = min(shift[0], -15)
-    faintest = look.faintest[0] + look.faintest[1] * radius  # a faint patch that fills the picture is skin to anybody's eye
+    faintest = look.faintest[0] + look.faintest[1] * radius  # a large faint patch is skin
     shift *= max(1, faintest / np.linalg.norm(shift))
     shift[0] = max(shift[0], 8 - lab[0])
     contrast = float(np.linalg.norm(shift))

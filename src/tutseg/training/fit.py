@@ -30,6 +30,7 @@ from tutseg.training.trial import Trial
 
 SAVE_EVERY_S = 30.0
 CPU_THREADS = 2
+RISE = 0.15  # share of the steps over which "one-cycle" raises the learning rate
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,10 @@ def learning_rate(trial: Trial, step: int) -> float:
     fraction = step / trial.steps
     if trial.schedule == "step":
         return 0.5 ** int(fraction * 80 / 50)
+    if trial.schedule == "one-cycle" and fraction < RISE:
+        return 0.04 + 0.96 * fraction / RISE
+    if trial.schedule == "one-cycle":
+        fraction = (fraction - RISE) / (1 - RISE)
     return 0.5 * (1 + math.cos(math.pi * fraction))
 
 

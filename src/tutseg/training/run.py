@@ -25,7 +25,7 @@ from tutseg.data.leaks import check_split
 from tutseg.data.loader import Pictures, load_pictures
 from tutseg.data.splits import Split, make_split
 from tutseg.errors import InputError
-from tutseg.files import atomic_write, canonical_json, project_root, sha256
+from tutseg.files import atomic_write, canonical_json, project_root, runs_folder, sha256
 from tutseg.methods import build_method
 from tutseg.methods.base import Method
 from tutseg.training.checkpoint import load_weights, read_weights, save_weights
@@ -119,7 +119,8 @@ def build_for(trial: Trial) -> Method:
     seed_everything(trial.seed, verbose=False)
     method = build_method(trial.method, net=trial.net, size=trial.size, pretrained=trial.pretrained, **trial.options)
     if trial.start:
-        _start_from(method, Path(trial.start))
+        place = Path(trial.start)
+        _start_from(method, place if place.exists() else runs_folder() / place)
     return method
 
 

@@ -27,7 +27,8 @@ class Trial(BaseModel):
     protocol : {"honest", "paper"}
         "honest": folds by group, a validation part, nested labelled subsets. "paper": DME-FD's counts.
     lr, weight_decay, schedule
-        AdamW; "cosine" to zero, or "step": DME-FD's halving after 50 of 80 epochs.
+        AdamW; "cosine" to zero, "step": DME-FD's halving after 50 of 80 epochs, or "one-cycle": a cosine after a
+        linear rise over the first 15 % of the steps, which bears three times the learning rate.
     augment : {"weak", "strong"}
         Views of the *labelled* pictures: flips (the paper), or flips and the strong colour changes.
     evaluations : int
@@ -37,7 +38,7 @@ class Trial(BaseModel):
     pretrained : bool
         ImageNet weights for the encoder.
     start : str
-        Path of a run whose network every network starts from (empty: random).
+        Run folder, or id of a run below ``$TUTSEG_RUNS``, whose network every network starts from (empty: random).
     test_data : str
         Test on this data set as a whole instead of the test fold (empty: the fold).
     paper : str
@@ -60,7 +61,7 @@ class Trial(BaseModel):
     protocol: Literal["honest", "paper"] = "honest"
     lr: float = Field(1e-3, gt=0)
     weight_decay: float = Field(0.01, ge=0)
-    schedule: Literal["cosine", "step"] = "cosine"
+    schedule: Literal["cosine", "step", "one-cycle"] = "cosine"
     augment: Literal["weak", "strong"] = "weak"
     evaluations: int = Field(1, gt=0)
     precision: Literal["32-true", "bf16-mixed"] = "32-true"

@@ -10,6 +10,7 @@ A spec is YAML::
     also:                       # further blocks, each over the defaults with a grid of its own
       - defaults: {method: dme-fd, labelled: 0.04}
         grid: {options: [{combine: intersect}, {combine: self}], seed: [0, 1, 2]}
+      - defaults: {start: {method: supervised, data: synth}}  # net, size and seed are the trial's own; it runs first
     scales:                     # optional sizes of the same trials, one to be chosen with --scale
       lab: {data: synth, net: unet-s, size: 64, steps: 200}
       gpu: {data: isic2018, net: swin-unet, size: 224, steps: 2000}
@@ -27,7 +28,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,6 +56,7 @@ class Spec:
     about: str
     trials: tuple["Trial", ...]
     scale: str = ""
+    starts: tuple["Trial", ...] = ()  # those among `trials`, or left out by `only`, that others start from
 
 
 def read_spec(path: Path, scale: str = "") -> Spec:
@@ -95,17 +97,25 @@ def read_spec(path: Path, scale: str = "") -> Spec:
     }
     blocks = [{"grid": spec["grid"]}] if "grid" in spec else []
     trials: dict[str, Trial] = {}
+    starts: dict[str, Trial] = {}
     for block in blocks + spec.get("also", []):
         _known_fields(path, block, BLOCK_FIELDS)
         fixed = {**shared, **block.get("defaults", {})}
         for point in _points(path, block.get("grid", {})):
-            trial = make_trial(**{**fixed, **point})
+            fields = {**fixed, **point}
+            if isinstance(before := fields.get("start"), dict):
+                own = {name: fields[name] for name in ("net", "size", "seed", "paper") if name in fields}
+                first = make_trial(**{**own, **before})
+                _known_parts(first)
+                starts[first.id] = trials.setdefault(first.id, first)
+                fields["start"] = first.id
+            trial = make_trial(**fields)
             _known_parts(trial)
             trials.setdefault(trial.id, trial)
     if not trials:
         raise InputError(f"{path} lists no trial", "give it a `grid`, or `also` with blocks")
     name = "-".join(filter(None, (spec["name"], scale)))
-    return Spec(name, " ".join(spec.get("about", "").split()), tuple(trials.values()), scale)
+    return Spec(name, " ".join(spec.get("about", "").split()), tuple(trials.values()), scale, tuple(starts.values()))
 
 
 def _known_fields(path: Path, block: Any, known: tuple[str, ...]) -> None:
@@ -240,6 +250,8 @@ def run_serial(
 ) -> list["Trial"]:
     """Run every trial that is not done, one after another, cheapest first; a failure is recorded and the rest go on.
 
+    A trial that starts from another has that one run first; of several processes one runs it and the others wait.
+
     Parameters
     ----------
     shard : (k, n)
@@ -259,8 +271,11 @@ def run_serial(
     k, n = shard
     cheapest_first = sorted(states(spec), key=lambda item: item[0].steps * item[0].size ** 2)
     failed = []
+    starts = {trial.id: trial for trial in spec.starts}
     for trial, state, _ in cheapest_first[k::n]:
         tell = lambda *stage, trial=trial: report(trial, *stage)
+        if state != "done" and trial.start in starts:
+            attempt(starts[trial.start], root, device, tell)
         if state != "done" and not any(attempt(trial, root, device, tell) for _ in range(retries + 1)):
             failed.append(trial)
     return failed
@@ -271,7 +286,7 @@ def only(spec: Spec, name: str) -> Spec:
     found = tuple(trial for trial in spec.trials if trial.id == name)
     if not found:
         raise InputError(f"no trial {name} in {spec.name}", "`tutseg grid SPEC --dry-run` lists the ids")
-    return Spec(spec.name, spec.about, found)
+    return replace(spec, trials=found)
 
 
 def run_snakemake(
