@@ -49,8 +49,7 @@ def roles(name: str, ids, groups, seed: int) -> tuple[list[int], list[int], list
 
 def dice_after(train_on, test, trial, folder: Path) -> np.ndarray:
     """Per-image Dice of `test` after training on `train_on` as `trial` says."""
-    from tutseg.metrics import per_image
-    from tutseg.training.evaluate import foreground, truth_of
+    from tutseg.training.evaluate import dice_of
     from tutseg.training.fit import TrainingSet, fit, make_fabric
     from tutseg.training.run import build_for
 
@@ -62,7 +61,7 @@ def dice_after(train_on, test, trial, folder: Path) -> np.ndarray:
     method = build_for(trial)
     data = train_on.to(fabric.device)
     fit(method, TrainingSet(data, data), trial, folder, fabric)
-    dice = per_image(foreground(method, test.to(fabric.device), method.views[0], fabric), truth_of(test))["dice"]
+    dice = dice_of(method, test.to(fabric.device), fabric)
     done.write_text(json.dumps([round(float(d), 5) for d in dice]))
     return dice
 
@@ -79,7 +78,8 @@ def main() -> None:
     from tutseg.data import open_source
     from tutseg.data.leaks import near_duplicate_groups
     from tutseg.papers.claims import paired_bootstrap
-    from tutseg.training.run import environment, pictures_of
+    from tutseg.training.fit import make_fabric
+    from tutseg.training.run import device_name, environment, pictures_of
     from tutseg.training.trial import make_trial
 
     for name in args.data:
@@ -130,6 +130,7 @@ def main() -> None:
                     "net": trial.net,
                     "size": args.size,
                     "steps": args.steps,
+                    "device": device_name(make_fabric("auto", trial.precision).device),
                     "data_fingerprint": pictures.fingerprint()[:16],
                     **{k: environment()[k] for k in ("torch", "commit", "code")},
                     "command": "python " + shlex.join(sys.argv),

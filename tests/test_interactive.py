@@ -7,7 +7,7 @@ import pytest
 from chromium import Browser
 
 from tutseg.errors import InputError
-from tutseg.report.interactive import RULES, StepExplorer, ThresholdExplorer, shown
+from tutseg.report.interactive import RULES, GridExplorer, StepExplorer, ThresholdExplorer, shown
 from tutseg.workflow.book import faulty_loads
 
 ARROW_LEFT, ARROW_RIGHT = "\ue012", "\ue014"
@@ -30,6 +30,13 @@ def steps() -> StepExplorer:
     rng = np.random.default_rng(4)
     frames = [rng.integers(0, 5 - i, (12, 16)) for i in range(4)]
     return StepExplorer(frames, {"clusters": [5, 4, 3, 2], "loss": [0.0625, 1 / 3, 0.1875, 2e-4]}, steps=[0, 5, 10, 50])
+
+
+def grid() -> GridExplorer:
+    rng = np.random.default_rng(5)
+    axes = {"picture": ("a", "b"), "λ1": ("0.3", "1.2"), "weight of L_S": ("0", "1", "3")}
+    frames = [rng.integers(0, 4, (10, 14)) for _ in range(12)]
+    return GridExplorer(axes, frames, {"clusters": range(12), "Dice": rng.random(12)})
 
 
 def by_hand(figure: ThresholdExplorer, at: int, tau: float, rule: str) -> tuple[float, float]:
@@ -77,6 +84,18 @@ def test_refuses_what_does_not_belong_together():
         ThresholdExplorer([blank], [blank], [blank], [np.zeros((5, 4, 3), np.uint8)], ["a"])
     with pytest.raises(InputError, match="differ in length"):
         StepExplorer([blank.astype(int)], {"loss": [1, 2]})
+    with pytest.raises(InputError, match="1 frames for 2 combinations"):
+        GridExplorer({"λ": (0, 1)}, [blank.astype(int)], {"loss": [1, 2]})
+
+
+def test_a_grid_finds_the_frame_of_a_combination():
+    figure = grid()
+    places = [
+        figure.place(**{"picture": a, "λ1": b, "weight of L_S": c})
+        for a in ("a", "b") for b in ("0.3", "1.2") for c in ("0", "1", "3")
+    ]  # fmt: skip
+    assert places == list(range(12))
+    assert figure.numbers(**{"picture": "b", "λ1": "0.3", "weight of L_S": "3"})["clusters"] == 8
 
 
 def test_numbers_are_rounded_as_a_browser_does():
@@ -93,7 +112,7 @@ def printed(html: str) -> list[str]:
     return re.findall(r"<output>([^<]*)</output>", html)
 
 
-@pytest.mark.parametrize("figure", [explorer(), steps()], ids=["threshold", "steps"])
+@pytest.mark.parametrize("figure", [explorer(), steps(), grid()], ids=["threshold", "steps", "grid"])
 def test_widgets_and_small_multiples_show_the_numbers(figure):
     from ipywidgets import FloatSlider
 
@@ -108,22 +127,23 @@ def test_widgets_and_small_multiples_show_the_numbers(figure):
         expected = [figure._shown(words, value) for words, value in figure.numbers(**state).items()]
         assert printed(readout.value) == expected == on_paper[count * i : count * (i + 1)]
         assert bytes(picture.value).startswith(b"\x89PNG")
-    slider = next(each for each in inputs if isinstance(each, FloatSlider))
     before = picture.value
-    slider.value = slider.min
+    moved = inputs[0]
+    others = [moved.min] if isinstance(moved, FloatSlider) else [o for o in moved.options if o != moved.value]
+    moved.value = others[0]
     assert picture.value != before
 
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
-    """The two figures in one page, in a browser."""
+    """The three figures in one page, in a browser."""
     folder = tmp_path_factory.mktemp("page")
-    text = "<!doctype html><meta charset=utf-8>" + explorer().to_html() + steps().to_html()
+    text = "<!doctype html><meta charset=utf-8>" + explorer().to_html() + steps().to_html() + grid().to_html()
     (folder / "page.html").write_text(text)
     assert faulty_loads(folder) == []
     browser = Browser()
     browser.open(f"file://{folder}/page.html")
-    browser.wait("document.querySelectorAll('[data-ready]').length === 2")
+    browser.wait("document.querySelectorAll('[data-ready]').length === 3")
     yield browser
     browser.close()
 
@@ -174,6 +194,14 @@ def test_steps_move_by_keyboard(page):
     for frame in range(4):
         assert assert_equal_to_python(page, 1, figure) == {"frame": frame}
         page.keys("input[name=frame]", ARROW_RIGHT)
+
+
+def test_menus_of_a_grid_choose_the_combination(page):
+    figure = grid()
+    assert assert_equal_to_python(page, 2, figure) == figure.start()
+    for name, value in (("weight of L_S", "3"), ("picture", "b"), ("λ1", "1.2"), ("weight of L_S", "1")):
+        page.keys(f".tutseg-figure:nth-of-type(3) select[name='{name}']", value)
+        assert assert_equal_to_python(page, 2, figure)[name] == value
 
 
 def test_paper_shows_small_multiples_and_screen_the_controls(page):

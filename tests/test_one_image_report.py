@@ -72,3 +72,37 @@ def test_what_the_stop_costs():
     assert figure.numbers(frame=1) == {
         "iteration": 1, "clusters": 2, "loss term ce": 0.5, "Dice, oracle": 1, "Dice, darkest": 1
     }  # fmt: skip
+
+
+def test_a_search_over_weights_is_scored_on_pictures_it_did_not_see(tmp_path):
+    """Four pictures; 3-0-0 is best on the first and third, 1.2-0.3-0.3 on the others."""
+    table = {"1.2-0.3-0.3": (0.1, 0.6, 0.3, 0.8), "3-0-0": (0.9, 0.2, 0.7, 0.4), "0-0-0": (0, 0, 0, 0)}
+    rows = []
+    for name, scores in table.items():
+        for i, dice in enumerate(scores):
+            for rule, leak in SCORED:
+                row = {"variant": f"lambda/{name}", "data": "synth", "id": f"p{i}", "rule": rule, "leak": leak}
+                rows.append(row | {"dice": dice if not leak else 1.0, "clusters": i + 1})
+    made = pd.DataFrame(rows).assign(data_fingerprint="f", size=8, device="cpu", threads=1, torch="2", seed=0)
+    made.assign(commit="c", code="d").to_csv(tmp_path / "scores-synth.csv")
+    found = {
+        line[1]: line[3] for line in report.lambda_table(tmp_path / "scores-synth.csv").rows if line[0] == "oracle"
+    }
+    assert found["printed"].startswith("45.0 ±") and found["best"].startswith("55.0 ±")
+    assert found["worst"].startswith("0.0 ±") and found["best on one half, scored on the other"].startswith("25.0 ±")
+
+
+def test_the_explorer_of_weights_shows_the_map_of_each_combination(tmp_path):
+    (tmp_path / "maps").mkdir()
+    rows = []
+    for k, (a, b) in enumerate([("0.6", "0"), ("0.6", "3"), ("1.2", "0"), ("1.2", "3")]):
+        name = f"{a}-{b}-1"
+        np.savez(tmp_path / "maps" / f"{name}.npz", np.full((1, 4, 4), k, np.uint8))
+        for rule in ("oracle", "darkest"):
+            row = {"variant": f"lambda/{name}", "id": "p", "rule": rule, "leak": 0, "clusters": k + 2}
+            rows.append(row | {"dice": k / 10 + (rule == "darkest") / 20})
+    pd.DataFrame(rows).to_csv(tmp_path / "scores-synth.csv")
+    figure = report.lambda_explorer(tmp_path)
+    state = {"picture": "p", "λ1": "1.2", "λ2": "0", "λ3": "1"}
+    assert figure.numbers(**state) == {"clusters": 4, "Dice, oracle": 0.2, "Dice, darkest": 0.25}
+    assert figure.place(**state) == 2 and figure.start() == {"picture": "p", "λ1": "0.6", "λ2": "0", "λ3": "1"}

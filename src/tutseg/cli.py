@@ -500,6 +500,7 @@ def grid(
     shard: Annotated[str, typer.Option(help="k/n: every n-th trial from the k-th, for n processes (serial).")] = "0/1",
     only: Annotated[str, typer.Option(metavar="ID", help="Only this trial.")] = "",
     collect: Annotated[Path | None, typer.Option(help="Write finished trials as CSV into this folder.")] = None,
+    contours: Annotated[Path | None, typer.Option(help="Draw what finished trials predict into this PNG.")] = None,
     as_json: Json = False,
 ) -> None:
     from tutseg.workflow import grid as work
@@ -511,6 +512,16 @@ def grid(
         raise InputError(f"--executor {executor} is unknown", "choose serial or snakemake")
     if collect:
         print(work.collect_results(trials, collect))
+    if contours:
+        from tutseg.files import atomic_write
+        from tutseg.report.trained import contour_sheet
+
+        runs = work.finished_runs(trials)
+        if not runs:
+            raise InputError(f"no trial of {trials.name} is finished", "run the grid first")
+        atomic_write(contours, lambda file: contour_sheet(runs).savefig(file, format="png"))
+        print(contours)
+    if collect or contours:
         return
     k, _, n = shard.partition("/")
     if not (k.isdigit() and n.isdigit() and int(k) < int(n)):

@@ -19,6 +19,7 @@ FEATURES = {
     "texture": "grain and relief of the mucosa",
     "veins": "vessels in the mucosa",
     "folds": "folds around the lumen",
+    "ledges": "folds that hide what lies behind them: a bright rim, then depth",
     "lumen": "the dark tunnel",
     "lighting": "light that falls off with distance",
     "colour": "polyps whose colour differs from the mucosa",
@@ -101,11 +102,17 @@ def draw(
         fold = np.exp(sharp * (np.sin(phase) - 1)) * smoothstep(canvas.noise(rng, 1.8, 8) + rng.uniform(-0.5, 1))
         height = height + rng.uniform(0.01, 0.06) * fold
         light = light * (1 - rng.uniform(0, 0.35) * np.exp(sharp * (np.sin(phase - 1.2) - 1)))
+    if on("ledges"):
+        rng = canvas.stream("ledges")
+        for _ in range(rng.integers(0, 3)):
+            rise = canvas.noise(rng, rng.uniform(2.2, 2.8), 8) + rng.normal(0, 0.8)
+            behind = smoothstep(rise / rng.uniform(0.04, 0.3) + 0.5)
+            light = light * (1 - rng.uniform(0.1, 0.7) * behind * np.exp(-np.maximum(rise, 0) / rng.uniform(0.3, 2)))
     if on("texture"):
         rng = canvas.stream("texture")
         height = height + rng.uniform(0.0005, 0.003) * canvas.noise(rng, 0.6, 96, 6)
 
-    depth = np.full_like(reach, -1)
+    depth, shine = np.full_like(reach, -1), np.zeros_like(reach)
     sigma = np.full_like(reach, 0.01)
     label = "normal"
     if on("lesion"):
@@ -139,7 +146,8 @@ def draw(
                 pixels = np.round(shift * canvas.size).astype(int)
                 shadow = np.roll(smoothstep(one / (0.3 * radius) + 0.7), tuple(pixels[::-1]), (0, 1)) * (1 - cover)
                 light = light * (1 - rng.uniform(0, 0.6) * shadow)
-                light = light * (1 - cover) + cover * np.maximum(light, rng.uniform(0.5, 1.0)) * (0.75 + 0.3 * dome)
+                light = light * (1 - cover) + cover * rng.uniform(0.8, 1.3) * (0.75 + 0.35 * dome)
+                shine = np.maximum(shine, dome * cover)
             depth = np.maximum(depth, one)
             sigma = np.where(one >= depth, 0.25 * edge + 0.002, sigma)
 
@@ -152,7 +160,8 @@ def draw(
     light = light * np.clip(facing, 0.15, 1.6)
     if on("lighting"):
         light = light * (1.25 - rng.uniform(0.2, 1.0) * np.hypot(to_x, to_y))
-    rgb = rgb * np.clip(light, 0.03, 1.7)
+    light = light * np.exp(rng.normal(0.1, 0.2))
+    rgb = rgb * np.clip(light, 0.03, 2.0)
     if on("stain"):
         rng = canvas.stream("stain")
         if rng.random() < 0.25:
@@ -172,6 +181,7 @@ def draw(
     if chosen("glare"):
         rng = canvas.stream("glare")
         wet = unit(canvas.noise(rng, 0.6, 96, 10) + 1.5 * unit(facing) * rng.uniform(0, 1))
+        wet = wet + rng.uniform(0, 1.5) * shine  # what rises towards the lamp glitters
         cover = smoothstep((wet - rng.uniform(1.6, 2.6)) * 2.5) * smoothstep(canvas.noise(rng, 1.5, 10) + 0.5)
         layers["glare"] = cover > 0.3
         rgb = blend(rgb, (1, 1, 1), np.clip(1.3 * cover, 0, 1))

@@ -166,7 +166,7 @@ def _binary(path: Path, size: tuple[int, int] | None) -> tuple[np.ndarray, bool]
 def png_bytes(picture: Image.Image) -> bytes:
     """A picture as PNG, for `tutseg.files.atomic_write`."""
     buffer = io.BytesIO()
-    picture.save(buffer, "PNG")
+    picture.save(buffer, "PNG", optimize=True)
     return buffer.getvalue()
 
 

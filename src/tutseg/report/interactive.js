@@ -91,6 +91,21 @@ function tutsegFigure(root, spec) {
         return { clusters: this.frames[state.frame] };
       },
     },
+    grid: {
+      async load() {
+        this.frames = await Promise.all(spec.frames.map(decode));
+      },
+      place(state) {
+        return spec.axes.reduce((at, [words, values]) => at * values.length + values.indexOf(state[words]), 0);
+      },
+      numbers(state) {
+        const at = this.place(state);
+        return Object.fromEntries(Object.entries(spec.values).map(([words, column]) => [words, column[at]]));
+      },
+      panels(state) {
+        return { clusters: this.frames[this.place(state)] };
+      },
+    },
   };
 
   const figure = KINDS[spec.kind], state = {};

@@ -11,8 +11,8 @@ the page in a browser and holds the three equal.
 
 import base64
 import html
-import io
 import json
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -23,6 +23,7 @@ from typing import Any, ClassVar
 import numpy as np
 from PIL import Image
 
+from tutseg.data.folders import png_bytes
 from tutseg.errors import InputError
 from tutseg.files import sha256
 
@@ -69,16 +70,9 @@ def shown(value: float | None, decimals: int = 3) -> str:
     return "–" if value is None else str(Decimal(value).quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_UP))
 
 
-def png(pixels: np.ndarray) -> bytes:
-    """PNG file of a uint8 array, ``(H, W)`` or ``(H, W, 3)``."""
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "PNG", optimize=True)
-    return file.getvalue()
-
-
 def data_uri(pixels: np.ndarray) -> str:
-    """The same as an address that can stand in a page."""
-    return f"data:image/png;base64,{base64.b64encode(png(pixels)).decode()}"
+    """A uint8 array ``(H, W)`` or ``(H, W, 3)`` as a PNG address that can stand in a page."""
+    return f"data:image/png;base64,{base64.b64encode(png_bytes(Image.fromarray(pixels))).decode()}"
 
 
 class InteractiveFigure:
@@ -157,7 +151,7 @@ class InteractiveFigure:
         def redraw(_: object = None) -> None:
             state = {name: each.value for name, each in inputs.items()}
             strip = np.concatenate(list(self.panels(**state).values()), axis=1)
-            picture.value = png(strip.repeat(2, axis=0).repeat(2, axis=1))
+            picture.value = png_bytes(Image.fromarray(strip.repeat(2, axis=0).repeat(2, axis=1)))
             readout.value = self._readout(state)
 
         for each in inputs.values():
@@ -381,9 +375,8 @@ class StepExplorer(InteractiveFigure):
             raise InputError("the explorer's frames, steps and numbers differ in length", "give one of each a step")
         self.frames = [_coloured(frame) for frame in frames]
         self.steps, self.title = steps, title
-        self.values = {words: [float(value) for value in column] for words, column in numbers.items()}
-        whole = [words for words, column in self.values.items() if all(value.is_integer() for value in column)]
-        self.decimals = dict.fromkeys(["iteration", *whole], 0)
+        self.values, whole = _columns(numbers)
+        self.decimals = {"iteration": 0, **whole}
         self.controls = (Control("frame", "frame", 0, low=0, high=len(frames) - 1),)
 
     def numbers(self, frame: float) -> dict[str, float | None]:
@@ -403,6 +396,78 @@ class StepExplorer(InteractiveFigure):
     def data(self) -> dict[str, Any]:
         """The frames as PNG and the numbers as they are."""
         return {"frames": [data_uri(frame) for frame in self.frames], "steps": self.steps, "values": self.values}
+
+
+class GridExplorer(InteractiveFigure):
+    """A picture and some numbers for every combination of a few settings, computed beforehand.
+
+    Parameters
+    ----------
+    axes : dict of str to sequence of str
+        The settings by the words beside them, and the values of each.
+    frames : sequence of numpy.ndarray
+        As for `StepExplorer`, one for each combination, the last axis running fastest.
+    numbers : dict of str to sequence of float
+        One value for each combination.
+
+    Raises
+    ------
+    InputError
+        Frames or numbers are not as many as the combinations.
+    """
+
+    kind = "grid"
+
+    def __init__(
+        self,
+        axes: dict[str, Sequence[str]],
+        frames: Sequence[np.ndarray],
+        numbers: dict[str, Sequence[float]],
+        title: str = "The clusters, for every combination of the settings.",
+    ) -> None:
+        self.axes = {words: list(map(str, values)) for words, values in axes.items()}
+        total = math.prod(map(len, self.axes.values()))
+        if {len(frames), *map(len, numbers.values())} != {total}:
+            raise InputError(
+                f"the explorer has {len(frames)} frames for {total} combinations", "give a frame and numbers for each"
+            )
+        self.frames, self.title = [_coloured(frame) for frame in frames], title
+        self.values, self.decimals = _columns(numbers)
+        self.controls = tuple(Control(words, words, values[0], tuple(values)) for words, values in self.axes.items())
+
+    def place(self, **state: str) -> int:
+        """Where the combination lies in `frames`."""
+        at = 0
+        for words, values in self.axes.items():
+            at = at * len(values) + values.index(state[words])
+        return at
+
+    def numbers(self, **state: str) -> dict[str, float | None]:
+        """Each number at the combination."""
+        at = self.place(**state)
+        return {words: column[at] for words, column in self.values.items()}
+
+    def panels(self, **state: str) -> dict[str, np.ndarray]:
+        """The frame of the combination."""
+        return {"clusters": self.frames[self.place(**state)]}
+
+    def stills(self) -> list[dict[str, Any]]:
+        """The first state, and each setting alone at its last value."""
+        return [self.start(), *({**self.start(), words: values[-1]} for words, values in self.axes.items())]
+
+    def data(self) -> dict[str, Any]:
+        """The frames as PNG, the axes and the numbers as they are."""
+        return {
+            "frames": [data_uri(frame) for frame in self.frames],
+            "axes": list(self.axes.items()),
+            "values": self.values,
+        }
+
+
+def _columns(numbers: dict[str, Sequence[float]]) -> tuple[dict[str, list[float]], dict[str, int]]:
+    """The numbers as floats, and those columns that are shown without decimals."""
+    values = {words: [float(value) for value in column] for words, column in numbers.items()}
+    return values, {words: 0 for words, column in values.items() if all(value.is_integer() for value in column)}
 
 
 def _coloured(frame: np.ndarray) -> np.ndarray:

@@ -359,7 +359,7 @@ def claims_part() -> str:
                     f"{points(item, verdict.high)}; n = {verdict.seeds} × {verdict.n_images}; "
                     f"{describe_setup(item.trials)})"
                 )
-            place = f"{plain(claim.place)}, Table {claim.table}, {plain(_where(item))}"
+            place = f"{plain(claim.place)}, Table {claim.table}, {plain(where(item))}"
             lines.append(
                 f"{claim.id}: **{verdict.verdict}**\n"
                 f": “{plain(claim.sentence)}” ({place}). Points: the paper {points(item, item.paper_effect)}{ours}. "
@@ -370,7 +370,7 @@ def claims_part() -> str:
     return "\n".join(parts)
 
 
-def _where(item: Decided) -> str:
+def where(item: Decided) -> str:
     return ", ".join([*(_said(k, v) for k, v in item.claim.setting.items()), item.claim.metric])
 
 

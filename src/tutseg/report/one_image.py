@@ -1,6 +1,8 @@
 """Tables and figures of the methods that segment one picture, from the rows of `tutseg.training.one_image`."""
 
 from collections.abc import Mapping, Sequence
+from itertools import product
+from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -16,7 +18,7 @@ from tutseg.metrics import area_scores, counts
 from tutseg.papers.claims import paired_bootstrap
 from tutseg.papers.tables import find_cells
 from tutseg.report.figures import PALETTE, styled
-from tutseg.report.interactive import StepExplorer
+from tutseg.report.interactive import GridExplorer, StepExplorer
 from tutseg.report.tables import Group, Table, percent
 from tutseg.training.one_image import SCORED, score_maps
 from tutseg.training.run import code_stamp
@@ -302,3 +304,81 @@ def step_explorer(trace: Trace, image: Tensor, truth: Tensor, title: str) -> Ste
     for rule in ("oracle", "darkest"):
         numbers[f"Dice, {rule}"] = list(dice_of_steps(trace, image, truth, rule)[:steps])
     return StepExplorer(list(trace.labels), numbers, title=title)
+
+
+# The three weights of Eq. 7, from the files of ``benchmarks/lambdas.py``.
+
+PRINTED_WEIGHTS = "1.2-0.3-0.3"
+
+
+def _weights(rows: pd.DataFrame, rule: str) -> pd.DataFrame:
+    """Dice, a row a combination of weights, a column a picture, under one rule and without leak."""
+    part = rows[(rows["rule"] == rule) & (rows["leak"] == 0)]
+    table = part.pivot(index="variant", columns="id", values="dice")
+    return table.set_axis(table.index.str.removeprefix("lambda/"))
+
+
+def lambda_table(path: Path) -> Table:
+    """What a search over λ finds, and how much of it is left on pictures that the search did not see.
+
+    Parameters
+    ----------
+    path : Path
+        ``scores-<data>.csv``.
+
+    Returns
+    -------
+    Table
+        For each rule: the printed weights, the best and the worst of the grid, and the best on one half of the
+        pictures scored on the other half, both ways.
+    """
+    rows = pd.read_csv(path)
+    lines = []
+    for rule in ("oracle", *(rule for rule, _ in SCORED[3:])):
+        dice = _weights(rows, rule)
+        values, at = dice.to_numpy(), list(dice.index)
+        even = np.arange(values.shape[1]) % 2 == 0
+        halves = [values[values[:, own].mean(1).argmax(), ~own] for own in (even, ~even)]
+        unseen = np.concatenate(halves)
+        mean = values.mean(1)
+        for name, found, weights in (
+            ("printed", values[at.index(PRINTED_WEIGHTS)], PRINTED_WEIGHTS),
+            ("best", values[mean.argmax()], at[mean.argmax()]),
+            ("best on one half, scored on the other", unseen, "–"),
+            ("worst", values[mean.argmin()], at[mean.argmin()]),
+        ):
+            spread = f"{percent(found.mean())} ± {percent(found.std(ddof=1))}"
+            lines.append((rule, name, weights.replace("-", ", "), spread, _interval(found[None]), str(len(found))))
+    first = rows.iloc[0]
+    kept = ("data_fingerprint", "size", "device", "threads", "torch", "commit", "code", "seed")
+    note = "; ".join(f"{key}: {first[key]}" for key in kept)
+    return Table(
+        ("cluster chosen by", "weights", "λ1, λ2, λ3", "Dice % ± sd over pictures", "95 % interval", "pictures"),
+        tuple(lines),
+        f"{len(at)} combinations of weights on {first['data']}",
+        f"From {path.parent.name}/{path.name}; {note}.",
+    )
+
+
+def lambda_explorer(folder: Path) -> GridExplorer:
+    """The cluster maps of every combination of weights on the first drawn pictures."""
+    rows = pd.read_csv(folder / "scores-synth.csv")
+    dice = {rule: _weights(rows, rule) for rule in ("oracle", "darkest")}
+    clusters = rows.drop_duplicates(["variant", "id"]).set_index(["variant", "id"])["clusters"]
+    names = list(dict.fromkeys(rows["variant"].str.removeprefix("lambda/")))
+    maps = {}
+    for name in names:
+        with np.load(folder / "maps" / f"{name}.npz") as file:
+            maps[name] = file["arr_0"]
+    pictures = list(dict.fromkeys(rows["id"]))[: len(maps[names[0]])]
+    axes = {f"λ{k + 1}": sorted({name.split("-")[k] for name in names}, key=float) for k in range(3)}
+    frames, numbers = [], {"clusters": [], "Dice, oracle": [], "Dice, darkest": []}
+    for i, picture in enumerate(pictures):
+        for name in ("-".join(values) for values in product(*axes.values())):
+            frames.append(maps[name][i])
+            numbers["clusters"].append(clusters[f"lambda/{name}", picture])
+            for rule, table in dice.items():
+                numbers[f"Dice, {rule}"].append(table.loc[name, picture])
+    return GridExplorer(
+        {"picture": pictures, **axes}, frames, numbers, "The clusters for every combination of weights."
+    )

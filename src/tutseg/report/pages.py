@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from tutseg.files import project_root
+from tutseg.files import project_root, sha256
 
 # The package from its foundation up, with what a reader looks for in each room.
 _ROOMS = {
@@ -93,36 +93,55 @@ def readers(_: Path) -> str:
     return table(["data set", "official folder", "options and defaults", "tested on"], rows)
 
 
-def transfer(_: Path) -> str:
-    """Networks trained on drawn pictures alone, tested on real ones: `results/transfer.csv`."""
-    with open(_evidence("transfer.csv"), newline="") as file:
-        trained = list(csv.DictReader(file))
-    sets = [key.removesuffix("_report") for key in trained[0] if key.endswith("_report")]
-    groups: dict[tuple[str, str], list[dict[str, str]]] = {}
-    for row in trained:
-        groups.setdefault((row["style"], row["without"]), []).append(row)
-    rows = []
-    for (style, without), members in groups.items():
-        for name in sets:
-            values = [float(row[f"{name}_report"]) for row in members]
-            spread = f"{statistics.stdev(values):.3f}" if len(values) > 1 else None
-            tuned = statistics.mean(float(row[f"{name}_tune"]) for row in members)
-            n = members[0][f"{name}_report_n"]
-            mean = f"{statistics.mean(values):.3f}"
-            rows.append((f"`{style}`", without, name, mean, spread, len(values), n, f"{tuned:.3f}"))
-    heads = [
-        "drawn style",
-        "left out",
-        "real data",
-        "Dice, report half",
-        "sd over seeds",
-        "seeds",
-        "images",
-        "tune half",
-    ]
-    origins = {(row["command"], row["steps"], row["device"], row["torch"], row["commit"]) for row in trained}
-    notes = [f"`{c}`: {s} steps, {d}, torch {t}, commit `{commit}`." for c, s, d, t, commit in sorted(origins)]
-    return table(heads, rows, right=range(3, 8)) + "\n" + "\n".join(f"- {note}" for note in notes) + "\n"
+def _transfer(file_name: str) -> Callable[[Path], str]:
+    """Networks trained on drawn pictures alone, tested on real ones: a CSV of ``benchmarks/transfer.py``."""
+
+    def part(_: Path) -> str:
+        with open(_evidence(file_name), newline="") as file:
+            trained = list(csv.DictReader(file))
+        sets = [key.removesuffix("_report") for key in trained[0] if key.endswith("_report")]
+        rows = []
+        for style in dict.fromkeys(row["style"] for row in trained):
+            members = [row for row in trained if row["style"] == style]
+            for name in sets:
+                values = [float(row[f"{name}_report"]) for row in members]
+                spread = f"{statistics.stdev(values):.3f}" if len(values) > 1 else None
+                tuned = statistics.mean(float(row[f"{name}_tune"]) for row in members)
+                n = members[0][f"{name}_report_n"]
+                rows.append(
+                    (f"`{style}`", name, f"{statistics.mean(values):.3f}", spread, len(values), n, f"{tuned:.3f}")
+                )
+        heads = ["drawn style", "real data", "Dice, report half", "sd over seeds", "seeds", "images", "tune half"]
+        origins = {(row["command"], row["steps"], row["device"], row["torch"], row["commit"]) for row in trained}
+        notes = [f"`{c}`: {s} steps, {d}, torch {t}, commit `{commit}`." for c, s, d, t, commit in sorted(origins)]
+        return table(heads, rows, right=range(2, 7)) + "\n" + "\n".join(f"- {note}" for note in notes) + "\n"
+
+    return part
+
+
+def drawn_start(_: Path) -> str:
+    """Few real labels with and without drawn pictures before them: `results/drawn-start`."""
+    from tutseg.report.tables import dice_table, difference_table, group_results, percent
+
+    folder = _evidence("drawn-start")
+    heldout = lambda image: all(image.values())  # drawn-only networks were tested on all pictures, the others on a fold
+    untuned = lambda image: heldout(image) and int(sha256(image["image"]), 16) % 2 == 1
+
+    def name(row: dict[str, str]) -> str:
+        if row["data"] == "synth":
+            return "drawn pictures only, no real label"
+        return (
+            f"{row['method']}, {row['n_labelled']} labels, {'after drawn pictures' if row['start'] else 'from scratch'}"
+        )
+
+    groups = sorted(group_results(folder, name, heldout), key=lambda group: group.mean)
+    half = {group.name: group for group in group_results(folder, name, untuned)}
+    n = next(iter(half.values())).values.shape[1]
+    beside = {f"on the {n} test images the drawing was not tuned on": {k: percent(g.mean) for k, g in half.items()}}
+    parts = []
+    for made in (dice_table(groups, "", beside), difference_table(groups, groups[-1].name)):
+        parts.append(table(made.heads, made.rows, right=range(1, len(made.heads))) + f"\n{plain(made.note)}\n")
+    return "\n".join(parts)
 
 
 def _evidence(name: str) -> Path:
@@ -241,7 +260,9 @@ def runtimes(executed: Path) -> str:
 GENERATED: dict[str, Callable[[Path], str]] = {
     "datasets": datasets,
     "readers": readers,
-    "transfer": transfer,
+    "transfer": _transfer("transfer.csv"),
+    "transfer-polyps": _transfer("transfer-endoscopy.csv"),
+    "drawn-start": drawn_start,
     "nets": nets,
     "methods": methods,
     "api": api,

@@ -11,7 +11,9 @@ import numpy as np
 
 from tutseg.errors import InputError
 from tutseg.papers.claims import paired_bootstrap
+from tutseg.papers.ledger import points
 from tutseg.papers.tables import find_cells
+from tutseg.report.ledger import verdicts_of, where
 from tutseg.training.run import Run
 
 
@@ -98,7 +100,7 @@ class Group:
 def group_runs(runs: Sequence[Run], score: str = "dice", names: Callable[[Run], str] | None = None) -> list[Group]:
     """Finished runs grouped by name (the method's, unless `names` says otherwise), seeds in rows."""
     groups = []
-    for name, members in _together(runs, names or (lambda run: run.trial.method)).items():
+    for name, members in together(runs, names).items():
         ids, values = zip(*(run.per_image(score) for run in members), strict=True)
         if any(each != ids[0] for each in ids):
             raise InputError(f"runs of {name} were tested on different images", "group runs of one test fold")
@@ -106,14 +108,19 @@ def group_runs(runs: Sequence[Run], score: str = "dice", names: Callable[[Run], 
     return groups
 
 
-def _together(runs: Sequence[Run], names: Callable[[Run], str]) -> dict[str, list[Run]]:
-    together: dict[str, list[Run]] = {}
+def together(runs: Sequence[Run], names: Callable[[Run], str] | None = None) -> dict[str, list[Run]]:
+    """Runs by name (their method's, unless `names` says otherwise), in the order given."""
+    found: dict[str, list[Run]] = {}
     for run in runs:
-        together.setdefault(names(run), []).append(run)
-    return together
+        found.setdefault(names(run) if names else run.trial.method, []).append(run)
+    return found
 
 
-def group_results(folder: Path, name: Callable[[dict[str, str]], str | None]) -> list[Group]:
+def group_results(
+    folder: Path,
+    name: Callable[[dict[str, str]], str | None],
+    keep: Callable[[dict[str, str]], bool] = lambda image: True,
+) -> list[Group]:
     """Committed evidence (`tutseg.workflow.grid.collect_results`) as groups of Dice.
 
     Parameters
@@ -122,12 +129,16 @@ def group_results(folder: Path, name: Callable[[dict[str, str]], str | None]) ->
         ``results/<spec>`` with ``trials.csv`` and ``dice.csv``.
     name : callable
         From a row of ``trials.csv`` to its group's name; None leaves the trial out.
+    keep : callable
+        Whether to keep a row of ``dice.csv`` (a test image).
     """
     with open(folder / "trials.csv", newline="") as file:
         trials = list(csv.DictReader(file))
     with open(folder / "dice.csv", newline="") as file:
-        images = list(csv.DictReader(file))
-    first = {row["id"]: row for row in reversed(trials)}  # the default view comes first
+        images = [row for row in csv.DictReader(file) if keep(row)]
+    first: dict[str, dict[str, str]] = {}
+    for row in trials:
+        first.setdefault(row["id"], row)  # the default view comes first
     together: dict[str, list[dict[str, str]]] = {}
     for row in first.values():
         if (group := name(row)) is not None:
@@ -164,23 +175,143 @@ def method_table(groups: Sequence[Group], paper: str, number: int, labelled: flo
     rows : dict
         Group name -> row name in the paper.
     """
-    lines, tips = [], {}
-    for i, group in enumerate(groups):
-        printed = _printed(paper, number, rows.get(group.name, ""), labelled)
-        low, high = group.interval()
-        k, n = group.values.shape
-        mean = f"{percent(group.mean)} ± {percent(group.seed_spread)}"
-        spread = percent(group.image_spread, 0)
-        lines.append((group.name, printed, mean, f"{percent(low)} to {percent(high)}", f"{k} × {n}", spread))
-        tips[(i, 2)] = "; ".join(r["provenance"]["command"] for r in group.results)
-    heads = (
-        "method", f"paper, Dice % (Table {number})", "ours, Dice % (± sd over seeds)", "95 % interval",
-        "n = seeds × images", "sd over images",
-    )  # fmt: skip
     shares = sorted({float(result["trial"]["labelled"]) for group in groups for result in group.results})
     ours = " and ".join(f"{100 * share:g} %" for share in shares)
     caption = f"Dice; the paper's with {100 * labelled:g} % labelled, ours with {ours}"
+    printed = {group.name: _printed(paper, number, rows.get(group.name, ""), labelled) for group in groups}
+    return dice_table(groups, caption, {f"paper, Dice % (Table {number})": printed})
+
+
+def dice_table(groups: Sequence[Group], caption: str, beside: dict[str, dict[str, str]] | None = None) -> Table:
+    """Dice of each group with spread, interval and n.
+
+    Parameters
+    ----------
+    groups : sequence of Group
+        A row each.
+    caption : str
+        What it shows.
+    beside : dict
+        Further columns: title -> group name -> cell.
+    """
+    beside = beside or {}
+    lines, tips = [], {}
+    for i, group in enumerate(groups):
+        low, high = group.interval()
+        k, n = group.values.shape
+        mean = f"{percent(group.mean)} ± {percent(group.seed_spread)}"
+        others = (column.get(group.name, "–") for column in beside.values())
+        spread = percent(group.image_spread, 0)
+        lines.append((group.name, *others, mean, f"{percent(low)} to {percent(high)}", f"{k} × {n}", spread))
+        tips[(i, 1 + len(beside))] = "; ".join(r["provenance"]["command"] for r in group.results)
+    heads = (
+        "system", *beside, "ours, Dice % (± sd over seeds)", "95 % interval", "n = seeds × images", "sd over images",
+    )  # fmt: skip
     return Table(heads, tuple(lines), caption, provenance(groups), tips)
+
+
+def share_table(
+    folder: Path, paper: str, number: int, shares: Sequence[float], rows: dict[str, str], reference: str
+) -> tuple[Table, list[tuple[str, float, float, float]]]:
+    """Committed trials by method and labelled share beside the paper's table, and `reference` minus each other method.
+
+    Parameters
+    ----------
+    folder : Path
+        As for `group_results`.
+    paper, number
+        The paper's table.
+    shares : sequence of float
+        Labelled shares, a column each; those without a trial are left out.
+    rows : dict
+        Method -> row name in the paper, in the order wanted.
+    reference : str
+        The method that the others are compared with.
+
+    Returns
+    -------
+    table : Table
+        Cells "paper | ours ± sd over seeds [95 % interval] n seeds".
+    gains : list of tuple
+        (name, difference, low, high) as `differences` gives them, at every share; only seeds that both have.
+    """
+    cells: dict[str, list[str]] = {method: [method] for method in rows}
+    used, gains, every = [], [], []
+    for share in shares:
+        groups = group_results(
+            folder, lambda row, share=share: row["method"] if float(row["labelled"]) == share else None
+        )
+        found = {group.name: group for group in groups if group.name in rows}
+        if not found:
+            continue
+        used.append(share)
+        every += found.values()
+        for method, row in rows.items():
+            text = "–"
+            if group := found.get(method):
+                low, high = group.interval()
+                text = f"{percent(group.mean)} ± {percent(group.seed_spread)} [{percent(low)}, {percent(high)}]"
+                text += f" n={len(group.values)}"
+            printed = _printed(paper, number, row, share).split(" ± ")[0]
+            cells[method].append(f"{printed} | {text}")
+        for method, group in found.items():
+            if method != reference and reference in found:
+                gains.append((f"{reference} − {method}, {share:.0%}", *_paired(found[reference], group)))
+    n = sorted({group.values.shape[1] for group in every})
+    table = Table(
+        ("method", *(f"{share:.0%} labelled" for share in used)),
+        tuple(tuple(line) for line in cells.values()),
+        f"Dice %: the paper's Table {number} | ours ± sd over seeds [95 % interval], "
+        f"n seeds × {'/'.join(map(str, n))} test images",
+        provenance(every) if every else "",
+    )
+    return table, gains
+
+
+def _paired(a: Group, b: Group) -> tuple[float, float, float]:
+    """Mean of a − b over the seeds both have, and its 95 % interval."""
+    place = {int(result["trial"]["seed"]): i for i, result in enumerate(b.results)}
+    pairs = [(i, place[seed]) for i, r in enumerate(a.results) if (seed := int(r["trial"]["seed"])) in place]
+    gain = np.stack([a.values[i] - b.values[j] for i, j in pairs])
+    return float(gain.mean()), *paired_bootstrap(gain)
+
+
+def ablation_table(path: Path) -> Table:
+    """What each drawn feature is worth: Dice on real pictures with everything drawn, minus without the feature.
+
+    Parameters
+    ----------
+    path : Path
+        CSV of ``benchmarks/transfer.py --without``; the rows with an empty ``without`` are the reference.
+    """
+    with open(path, newline="") as file:
+        rows = list(csv.DictReader(file))
+    columns = [name for name in rows[0] if name.endswith(("_tune", "_report"))]
+    whole = {row["seed"]: row for row in rows if not row["without"]}
+    lines = []
+    for without in dict.fromkeys(row["without"] for row in rows):
+        members = [row for row in rows if row["without"] == without and row["seed"] in whole]
+        cells = []
+        for column in columns:
+            scores = [float(row[column]) for row in members]
+            if not without:
+                cells.append(f"{percent(np.mean(scores))}")
+                continue
+            worth = [100 * (float(whole[row["seed"]][column]) - float(row[column])) for row in members]
+            each = f" ({', '.join(f'{w:+.1f}' for w in worth)})" if len(worth) > 1 else ""
+            cells.append(f"{np.mean(worth):+.1f}{each}")
+        lines.append((without.replace("+", " + ") or "nothing: Dice %", *cells, str(len(members))))
+    heads = [
+        f"{name.rsplit('_', 1)[0]}, {name.rsplit('_', 1)[1]} half (n = {rows[0][name + '_n']})" for name in columns
+    ]
+    origin = {k: rows[0][k] for k in ("steps", "size", "n", "device", "torch", "commit", "code")}
+    note = "; ".join(f"{k}: {v}" for k, v in origin.items())
+    return Table(
+        ("left out", *heads, "seeds"),
+        tuple(lines),
+        "Dice points lost on real pictures when a drawn feature is left out (mean, and each seed)",
+        f"From results/{path.name}. {note}.",
+    )
 
 
 def _printed(paper: str, number: int, row: str, labelled: float) -> str:
@@ -220,8 +351,7 @@ def differences(groups: Sequence[Group], reference: str) -> list[tuple[str, floa
     found = []
     for group in groups:
         if group.name != reference:
-            gain = of[reference].values - group.values
-            found.append((group.name, float(gain.mean()), *paired_bootstrap(gain)))
+            found.append((group.name, *_paired(of[reference], group)))
     return found
 
 
@@ -243,7 +373,7 @@ def difference_table(groups: Sequence[Group], reference: str) -> Table:
 def averaging_table(runs: Sequence[Run], view: str | None = None) -> Table:
     """Dice of the same runs per image, over batches of five pooled, and over all pixels pooled: mean over seeds."""
     rows = []
-    for name, members in _together(runs, lambda run: run.trial.method).items():
+    for name, members in together(runs).items():
         dice = [run.result["scores"][view or next(iter(run.result["scores"]))]["dice"] for run in members]
         cells = [[each[way]["mean"] for each in dice] for way in ("per_image", "batch", "pooled")]
         rows.append(
@@ -260,7 +390,7 @@ def averaging_table(runs: Sequence[Run], view: str | None = None) -> Table:
 def selection_table(runs: Sequence[Run]) -> Table:
     """What choosing the weights on the test pictures adds to Dice (batches of five pooled, as the script averages)."""
     rows = []
-    for name, members in _together(runs, lambda run: run.trial.method).items():
+    for name, members in together(runs).items():
         chosen = {
             way: np.array([run.result["selection"][way]["dice_batch"] for run in members])
             for way in ("last", "validation", "test")
@@ -291,8 +421,54 @@ def scores_table(table: dict[str, dict[str, dict[str, float]]], caption: str) ->
     return Table(heads, tuple(rows), caption, "Distances in pixels; they have no pooled form.")
 
 
+def leak_table(path: Path) -> Table:
+    """What each leak is worth: the CSV of ``benchmarks/leaks.py``."""
+    with open(path, newline="") as file:
+        rows = list(csv.DictReader(file))
+    lines = []
+    for row in rows:
+        without, with_kin, gain, low, high = (
+            100 * float(row[key]) for key in ("without", "with", "difference", "low", "high")
+        )
+        gained = f"{gain:+.1f} [{low:+.1f}, {high:+.1f}]"
+        lines.append(
+            (row["data"], row["what"], f"{without:.1f}", f"{with_kin:.1f}", gained, row["n_test"], row["seeds"])
+        )
+    heads = (
+        "data set", "in training for each test picture", "Dice % without", "Dice % with", "gain [95 % interval]",
+        "n by seed", "seeds",
+    )  # fmt: skip
+    first = rows[0]
+    origin = {key: first[key] for key in ("net", "size", "steps", "device", "torch", "commit", "code", "command")}
+    note = "; ".join(f"{key}: {value}" for key, value in origin.items())
+    prints = ", ".join(dict.fromkeys(f"{row['data']} ({row['data_fingerprint']})" for row in rows))
+    caption = "The same test pictures and equally many training pictures, without and with the test pictures' kin"
+    return Table(heads, tuple(lines), caption, f"From results/{path.name}. data: {prints}; {note}.")
+
+
 def csv_table(path: Path, columns: dict[str, str], caption: str) -> Table:
     """Some columns of a committed CSV file under readable heads, with the file as provenance."""
     with open(path, newline="") as file:
         rows = [tuple(row[column] for column in columns) for row in csv.DictReader(file)]
     return Table(tuple(columns.values()), tuple(rows), caption, f"From results/{path.name}.")
+
+
+def claims_table(paper: str) -> Table:
+    """The claims of a paper that trials could be set against, each with its verdict."""
+    found = verdicts_of(paper)
+    rows = []
+    for item in found:
+        verdict = item.verdict
+        if verdict.effect is None:
+            continue
+        ours = f"{points(item, verdict.effect)} [{points(item, verdict.low)}, {points(item, verdict.high)}]"
+        n = f"{verdict.seeds} × {verdict.n_images}"
+        sentence = f"“{item.claim.sentence}” ({where(item)})"
+        rows.append((item.claim.id, sentence, points(item, item.paper_effect), ours, n, verdict.verdict))
+    rest = len(found) - len(rows)
+    return Table(
+        ("claim", "the paper's words", "paper, points", "ours, points [95 % interval]", "n", "verdict"),
+        tuple(rows),
+        "Claims set against trials; a positive number favours the claim",
+        f"{rest} of {len(found)} claims have no trials yet; the ledger gives each one's reason and set-up.",
+    )

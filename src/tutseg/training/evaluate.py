@@ -101,6 +101,11 @@ def score_views(method: Method, test: Pictures, fabric: Fabric) -> tuple[dict[st
     return scores, rows
 
 
+def dice_of(method: Method, pictures: Pictures, fabric: Fabric) -> np.ndarray:
+    """Per-image Dice ``(N,)`` of the default view."""
+    return metrics.per_image(foreground(method, pictures, method.views[0], fabric), truth_of(pictures))["dice"]
+
+
 @torch.inference_mode()
 def branch_vectors(method: Method, pictures: Pictures, softmax: bool = False) -> list[np.ndarray]:
     """Each network's bottleneck features, one vector a picture.

@@ -38,6 +38,7 @@ from tutseg.errors import InputError, Stopped, unknown
 from tutseg.files import atomic_write, canonical_json, runs_folder
 
 if TYPE_CHECKING:
+    from tutseg.training.run import Run
     from tutseg.training.trial import Trial
 
 FIELDS = ("name", "paper", "about", "defaults", "grid", "also", "scales")
@@ -401,6 +402,14 @@ def collect_results(spec: Spec, out: Path) -> Path:
     table = [{"image": image, **cells} for image, cells in sorted(pictures.items())]
     atomic_write(folder / "dice.csv", _csv(["image", *ids], table))
     return folder
+
+
+def finished_runs(spec: Spec) -> list["Run"]:
+    """The run folders of the trials that are done, in the spec's order."""
+    from tutseg.training.run import Run
+
+    done = [runs_folder() / trial.id for trial, state, _ in states(spec) if state == "done"]
+    return [Run(folder, json.loads((folder / "result.json").read_text())) for folder in done]
 
 
 def _trial_rows(trial: "Trial", result: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -1,0 +1,83 @@
+"""What trained runs predict: contours side by side, and drawn hard cases one at a time."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from tutseg.data import open_source
+from tutseg.data.loader import load_pictures
+from tutseg.papers.claims import paired_bootstrap
+from tutseg.report.figures import contours
+from tutseg.report.tables import Group, Table, percent, provenance, together
+from tutseg.training.evaluate import dice_of, foreground, truth_of
+from tutseg.training.fit import make_fabric
+from tutseg.training.run import Run, pictures_of, split_of
+
+HARD_CASES_SEED = 9_000
+
+
+def contour_sheet(runs: Sequence[Run], n: int = 5) -> Figure:
+    """DME-FD Figures 3-4: `contours` of the first `n` test pictures, by one run of each method.
+
+    Shown are the runs of that labelled share and seed which has most methods.
+    """
+    alike: dict[tuple, list[Run]] = {}
+    for run in runs:
+        alike.setdefault((run.trial.data, run.trial.labelled, run.trial.seed), []).append(run)
+    runs = max(alike.values(), key=lambda members: len(together(members)))
+    trial = runs[0].trial
+    pictures = pictures_of(trial.data, None, trial.size, trial.data_options)
+    shown = pictures.take(split_of(trial, pictures).test[:n])
+    fabric = make_fabric("cpu", "32-true")
+    predictions = {}
+    for name, (run, *_) in together(runs).items():
+        method = run.method()
+        predictions[name] = foreground(method, shown, method.views[0], fabric)
+    return contours(shown.images.permute(0, 2, 3, 1).numpy(), truth_of(shown), predictions)
+
+
+def hard_cases(runs: Sequence[Run], artefacts: Sequence[str], n: int = 60) -> Table:
+    """DME-FD Figure 5 as numbers: one and the same drawn lesions, clean and with each artefact alone.
+
+    Parameters
+    ----------
+    runs : sequence of Run
+        Trained on drawn pictures; grouped by method.
+    artefacts : sequence of str
+        Names of drawn artefacts.
+    n : int
+        Lesions, drawn with a seed that no training uses.
+
+    Returns
+    -------
+    Table
+        A row an artefact: Dice ± sd over seeds, and the loss against the clean row with its 95 % interval.
+    """
+    size = runs[0].trial.size
+    fabric = make_fabric("cpu", "32-true")
+    trained = {name: [run.method() for run in members] for name, members in together(runs).items()}
+    lines, clean = [], {}
+    for artefact in ("", *artefacts):
+        drawn = open_source("synth", n=n, size=size, seed=HARD_CASES_SEED, artefacts=(artefact,) if artefact else ())
+        test = load_pictures(drawn, size)
+        cells = []
+        for name, methods in trained.items():
+            dice = np.stack([dice_of(method, test, fabric) for method in methods])
+            spread = dice.mean(1).std(ddof=1) if len(dice) > 1 else float("nan")
+            text = f"{percent(dice.mean())} ± {percent(spread)}"
+            if artefact:
+                loss = dice - clean[name]
+                low, high = paired_bootstrap(loss)
+                text += f" ({100 * loss.mean():+.1f} [{100 * low:+.1f}, {100 * high:+.1f}])"
+            else:
+                clean[name] = dice
+            cells.append(text)
+        lines.append((artefact or "none", *cells))
+    seeds = min(map(len, trained.values()))
+    return Table(
+        ("artefact", *trained),
+        tuple(lines),
+        f"Dice % ± sd over {seeds} seeds on {n} drawn lesions (against the clean pictures: difference, 95 % interval)",
+        provenance([Group("", np.zeros((1, 1)), [run.result for run in runs])]),
+    )

@@ -1,0 +1,113 @@
+"""The chapters' tables against numbers worked out by hand."""
+
+import csv
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from tutseg.report import trained
+from tutseg.report.tables import (
+    ablation_table,
+    difference_table,
+    differences,
+    group_results,
+    leak_table,
+    share_table,
+)
+
+IMAGES = ("a", "b", "c")
+DICE = {"t0": (0.8, 0.9, 0.7), "t1": (0.6, 0.8, 0.7), "t2": (0.5, 0.6, 0.4), "t3": (0.9, 0.9, 0.9)}
+TRIALS = (
+    ("t0", "dme-fd", 0.04, 0),
+    ("t1", "dme-fd", 0.04, 1),
+    ("t2", "supervised", 0.04, 1),
+    ("t3", "dme-fd", 0.08, 0),
+)
+
+
+@pytest.fixture
+def evidence(tmp_path) -> Path:
+    """Four trials of three pictures, as `collect_results` writes them."""
+    fixed = dict.fromkeys(("n_labelled", "n_unlabelled", "n_validation"), 9) | {"n_test": 3}
+    fixed |= {"data": "synth", "net": "unet-s", "size": 64, "steps": 2, "batch": 8, "fingerprint": "f0"}
+    fixed |= {"device": "cpu", "torch": "2", "code": "c0", "command": "tutseg train"}
+    rows = [{"id": i, "method": m, "labelled": share, "seed": seed, **fixed} for i, m, share, seed in TRIALS]
+    images = [{"image": name, **{i: DICE[i][k] for i in DICE}} for k, name in enumerate(IMAGES)]
+    for name, table in (("trials.csv", rows), ("dice.csv", images)):
+        with open(tmp_path / name, "w", newline="") as file:
+            writer = csv.DictWriter(file, table[0])
+            writer.writeheader()
+            writer.writerows(table)
+    return tmp_path
+
+
+def at_4(row: dict[str, str]) -> str | None:
+    return row["method"] if row["labelled"] == "0.04" else None
+
+
+def test_results_can_be_read_for_some_images_only(evidence):
+    ours, other = group_results(evidence, at_4, lambda image: image["image"] != "b")
+    assert ours.values == pytest.approx(np.array([[0.8, 0.7], [0.6, 0.7]])) and other.values.tolist() == [[0.5, 0.4]]
+
+
+def test_a_difference_counts_only_the_seeds_that_both_have(evidence):
+    groups = group_results(evidence, at_4)
+    ((name, effect, low, high),) = differences(groups, "dme-fd")
+    assert (
+        (name, effect) == ("supervised", pytest.approx(0.2))
+        and low == pytest.approx(0.1)
+        and high == pytest.approx(0.3)
+    )
+    assert "higher" in difference_table(groups, "dme-fd").rows[0]
+
+
+def test_a_share_table_sets_the_paper_beside_each_cell(evidence):
+    rows = {"supervised": "SupOnly", "dme-fd": "Ours"}
+    table, gains = share_table(evidence, "dme-fd", 1, (0.02, 0.04, 0.08), rows, "dme-fd")
+    assert table.heads == ("method", "4% labelled", "8% labelled")
+    cells = {row[0]: row[1:] for row in table.rows}
+    assert cells["dme-fd"][0].startswith("82.06 | 75.0 ± 7.1 [") and cells["dme-fd"][0].endswith("n=2")
+    assert cells["dme-fd"][1].startswith("84.00 | 90.0 ± – [90.0, 90.0]")
+    assert cells["supervised"][1].endswith("| –")
+    assert [(name, round(gain, 3)) for name, gain, _, _ in gains] == [("dme-fd − supervised, 4%", 0.2)]
+
+
+def test_ablation_is_the_loss_against_the_same_seed(tmp_path):
+    path = tmp_path / "ablation.csv"
+    lines = ["without,seed,ph2_report,ph2_report_n,steps,size,n,device,torch,commit,code"]
+    for without, seed, dice in (("", 0, 0.9), ("", 1, 0.8), ("hair", 0, 0.85), ("ink+chart", 1, 0.81)):
+        lines.append(f"{without},{seed},{dice},67,2,64,9,cpu,2,c,d")
+    path.write_text("\n".join(lines))
+    rows = {row[0]: row[1:] for row in ablation_table(path).rows}
+    assert rows == {"nothing: Dice %": ("85.0", "2"), "hair": ("+5.0", "1"), "ink + chart": ("-1.0", "1")}
+
+
+def test_a_leak_is_shown_with_n_interval_and_origin(tmp_path):
+    row = {"data": "ph2", "what": "the picture itself", "n_test": "7/8", "seeds": 2, "without": 0.5, "with": 0.75}
+    row |= {"difference": 0.25, "low": 0.2, "high": 0.3, "net": "unet-s", "size": 64, "steps": 2, "device": "cpu"}
+    row |= {"data_fingerprint": "f0", "torch": "2", "commit": "c", "code": "d", "command": "python benchmarks/leaks.py"}
+    path = tmp_path / "leaks.csv"
+    path.write_text(",".join(row) + "\n" + ",".join(map(str, row.values())))
+    table = leak_table(path)
+    assert table.rows == (("ph2", "the picture itself", "50.0", "75.0", "+25.0 [+20.0, +30.0]", "7/8", "2"),)
+    assert "ph2 (f0)" in table.note and "benchmarks/leaks.py" in table.note
+
+
+def test_contours_compare_runs_of_one_share_and_seed(monkeypatch):
+    def run(method, labelled, seed):
+        fields = SimpleNamespace(method=method, data="synth", labelled=labelled, seed=seed, size=32, data_options={})
+        return SimpleNamespace(trial=fields, method=lambda: SimpleNamespace(views=["net"]))
+
+    shown = []
+    pictures = SimpleNamespace(take=lambda at: SimpleNamespace(images=torch.zeros(1, 3, 4, 4)))
+    monkeypatch.setattr(trained, "pictures_of", lambda *_: pictures)
+    monkeypatch.setattr(trained, "split_of", lambda trial, _: shown.append(trial) or SimpleNamespace(test=[0]))
+    monkeypatch.setattr(trained, "foreground", lambda *_: None)
+    monkeypatch.setattr(trained, "truth_of", lambda _: None)
+    monkeypatch.setattr(trained, "contours", lambda images, truth, predictions: list(predictions))
+    runs = [run("cps", 0.02, 0), run("cps", 0.04, 0), run("cps", 0.04, 1), run("dme-fd", 0.04, 1), run("cct", 0.08, 1)]
+    assert trained.contour_sheet(runs) == ["cps", "dme-fd"]
+    assert (shown[0].labelled, shown[0].seed) == (0.04, 1)
