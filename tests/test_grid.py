@@ -193,6 +193,8 @@ def test_states_tell_done_failed_started_and_missing(tmp_path, runs):
     assert [state for _, state, _ in states(spec)] == ["done", "failed", "started", "missing"]
     assert [row["error"] for row in failures(spec)] == ["no luck"]
     assert failures(spec)[0]["command"].startswith("tutseg train supervised")
+    (runs / spec.trials[0].id / "result.json").write_text('{"id": "cut o')
+    assert next(states(spec))[1] == "missing"  # a damaged result is run again
 
 
 # ---------------------------------------------------------------------------------------------------------- running

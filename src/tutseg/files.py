@@ -40,6 +40,15 @@ def sha256(value: bytes | str) -> str:
     return hashlib.sha256(value.encode() if isinstance(value, str) else value).hexdigest()
 
 
+def json_of(path: Path) -> dict[str, Any] | None:
+    """A JSON object from a file; None where there is none, or a damaged one."""
+    try:
+        value = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
 def atomic_write(path: Path, write: bytes | str | Callable[[BinaryIO], object]) -> None:
     """Write a file whole or not at all: temporary neighbour, flush to disk, rename.
 

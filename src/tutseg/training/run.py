@@ -25,7 +25,7 @@ from tutseg.data.leaks import check_split
 from tutseg.data.loader import Pictures, load_pictures
 from tutseg.data.splits import Split, make_split
 from tutseg.errors import InputError
-from tutseg.files import atomic_write, canonical_json, project_root, runs_folder, sha256
+from tutseg.files import atomic_write, canonical_json, json_of, project_root, runs_folder, sha256
 from tutseg.methods import build_method
 from tutseg.methods.base import Method
 from tutseg.training.checkpoint import load_weights, read_weights, save_weights
@@ -101,17 +101,8 @@ def device_name(device: torch.device) -> str:
 
 def finished(folder: Path, trial: Trial) -> dict[str, Any] | None:
     """The result in `folder` if it is there and belongs to `trial`."""
-    result = _json_of(folder / "result.json")
+    result = json_of(folder / "result.json")
     return result if result and result.get("id") == trial.id else None
-
-
-def _json_of(path: Path) -> dict[str, Any] | None:
-    """A JSON object from a file; None where there is none."""
-    try:
-        value = json.loads(path.read_text())
-    except (OSError, ValueError):
-        return None
-    return value if isinstance(value, dict) else None
 
 
 def build_for(trial: Trial) -> Method:
@@ -230,7 +221,7 @@ def run_trial(
     if result := finished(folder, trial):
         return result
     config = folder / "config.json"
-    if config.exists() and _json_of(config) != trial.model_dump():
+    if config.exists() and json_of(config) != trial.model_dump():
         raise InputError(f"{folder} holds another trial", "choose another --out, or delete it")
 
     fabric = make_fabric(device, trial.precision)

@@ -35,7 +35,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from tutseg.errors import InputError, Stopped, unknown
-from tutseg.files import atomic_write, canonical_json, runs_folder
+from tutseg.files import atomic_write, canonical_json, json_of, runs_folder
 
 if TYPE_CHECKING:
     from tutseg.training.run import Run
@@ -149,9 +149,8 @@ def states(spec: Spec) -> Iterator[tuple["Trial", str, float]]:
     """Each trial with "done", "failed", "started" or "missing", and its measured seconds (0 unless done)."""
     for trial in spec.trials:
         folder = runs_folder() / trial.id
-        if (folder / "result.json").exists():
-            seconds = json.loads((folder / "result.json").read_text())["seconds"]
-            yield trial, "done", seconds["train"] + seconds["score"]
+        if result := json_of(folder / "result.json"):
+            yield trial, "done", sum(result["seconds"].values())
         elif (folder / "failed.json").exists():
             yield trial, "failed", 0.0
         else:
