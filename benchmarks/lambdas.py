@@ -3,7 +3,8 @@
     python benchmarks/lambdas.py [--data synth] [--size 96] [--maps 3] [--out results/s3-net-lambda]
 
 The grid is that of the experiments ``lambda/...`` (`tutseg.training.one_image.EXPERIMENTS`), in the reading "paper".
-Writes scores-DATA.csv (one row a picture, combination and rule) and, for drawn data, maps/*.npz; goes on where it stopped.
+Writes scores-DATA.csv (one row a picture, combination and rule) and, for drawn data, maps/*.npz; goes on where it
+stopped.
 """
 
 import argparse

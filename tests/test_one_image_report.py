@@ -43,6 +43,16 @@ def test_methods_table_stands_beside_the_paper(rows):
     assert report.hardest(rows, "group/a", 1) == ["p"]
 
 
+def test_committed_scores_leave_out_what_is_half_done(rows, tmp_path):
+    rows.to_csv(tmp_path / "scores.csv", index=False)
+    origin = {"variant": "group/a", "n": 4, "data": "ph2", "fingerprint": "f", "size": 8, "device": "cpu"}
+    origin |= {"torch": "2", "commit": "c", "code": "d", "command": "python benchmarks/one_image_scores.py"}
+    (tmp_path / "provenance.csv").write_text(",".join(origin) + "\n" + ",".join(map(str, origin.values())))
+    kept, note = report.committed_scores(tmp_path)
+    assert set(kept["variant"]) == {"group/a"} and "fingerprint: f" in note and "one_image_scores" in note
+    assert report.methods_table(kept, {}, note).note == note
+
+
 def test_the_lessons_hold_on_noise():
     image = torch.rand(3, 16, 16, generator=torch.Generator().manual_seed(0))
     pulls = {line[0]: [float(cell.split("gradient ")[1]) for cell in line[1:]] for line in _gradients(image)}

@@ -1,5 +1,6 @@
 """Tables and figures of the methods that segment one picture, from the rows of `tutseg.training.one_image`."""
 
+import csv
 from collections.abc import Mapping, Sequence
 from itertools import product
 from pathlib import Path
@@ -20,7 +21,7 @@ from tutseg.papers.tables import find_cells
 from tutseg.report.figures import PALETTE, styled
 from tutseg.report.interactive import GridExplorer, StepExplorer
 from tutseg.report.tables import Group, Table, percent
-from tutseg.training.one_image import SCORED, score_maps
+from tutseg.training.one_image import SCORED, read_rows, score_maps
 from tutseg.training.run import code_stamp
 
 # Losses without gradient, and invariances without content.
@@ -120,7 +121,18 @@ def _interval(values: np.ndarray, sign: str = "") -> str:
     return f"{100 * low:{sign}.1f} to {100 * high:{sign}.1f}"
 
 
-def methods_table(rows: pd.DataFrame, paper_rows: Mapping[str, str]) -> Table:
+def committed_scores(folder: Path) -> tuple[pd.DataFrame, str]:
+    """Rows of ``benchmarks/one_image_scores.py``, but for half-done experiments, and where they came from."""
+    rows = read_rows(folder / "scores.csv")
+    with open(folder / "provenance.csv", newline="") as file:
+        origin = {row["variant"]: row for row in csv.DictReader(file)}
+    rows = rows[rows["variant"].isin(origin)]
+    kept = ("data", "fingerprint", "size", "device", "torch", "commit", "code", "command")
+    found = {key: list(dict.fromkeys(row[key] for row in origin.values())) for key in kept}
+    return rows, "; ".join(f"{key}: {', '.join(values)}" for key, values in found.items()) + "."
+
+
+def methods_table(rows: pd.DataFrame, paper_rows: Mapping[str, str], note: str = "") -> Table:
     """S3-Net Table 1 beside ours under every way of scoring.
 
     Parameters
@@ -129,6 +141,8 @@ def methods_table(rows: pd.DataFrame, paper_rows: Mapping[str, str]) -> Table:
         Of `evaluate_one_image`.
     paper_rows : mapping
         Name of a variant, after its slash, -> row of the paper's Table 1.
+    note : str
+        Where the rows came from, if they were not made just now.
     """
     scored = {each: groups(rows, *each) for each in SCORED}
     hm, xor = (groups(rows, score=score) for score in ("hm", "xor"))
@@ -151,7 +165,9 @@ def methods_table(rows: pd.DataFrame, paper_rows: Mapping[str, str]) -> Table:
         "method", "paper, PH2 (Table 1)", "oracle, no leak (± sd over seeds)", "95 % interval", "oracle, 4 px leak",
         "oracle, 6 px leak", "label-free (darkest)", "n = seeds × images", "sd over images", "HM / XOR, no leak",
     )  # fmt: skip
-    return Table(heads, tuple(lines), "Dice % under every way of choosing the cluster and of scoring it", _note(rows))
+    return Table(
+        heads, tuple(lines), "Dice % under every way of choosing the cluster and of scoring it", note or _note(rows)
+    )
 
 
 def ablation_table(rows: pd.DataFrame, readings: Sequence[str] = ("paper", "code")) -> Table:
