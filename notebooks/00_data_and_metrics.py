@@ -80,6 +80,25 @@ agreement_curve(open_source("synth", n=profile.settings["judged"], size=size, an
 clinics = [open_source("synth", n=6, size=size, clinic=clinic)[i] for clinic in ("a", "b") for i in range(6)]
 pictures([s.image for s in clinics], [f"clinic {c}" for c in "a" * 6 + "b" * 6])
 # %% [markdown]
+# ### What each drawn feature is worth
+#
+# The test of the drawing is a network that has seen nothing else and is shown real pictures
+# ([the whole story](../book/drawn.md)). Here features were left out one group at a time, in short trainings at 64 px; a
+# positive number means that the network misses them. Predict first: which artefact matters most on PH2, whose every
+# picture was taken through a round tube?
+
+# %%
+from tutseg.files import project_root
+from tutseg.report.tables import ablation_table
+
+ablation_table(project_root() / "results" / "ablation.csv")
+
+# %% [markdown]
+# Two trainings of the same thing differ by one to two points, so most rows say: nothing measurable. What stands out on both
+# halves: the dark corners (on PH2 alone), tones and structures inside the lesion, and the camera's blur, noise and white
+# balance (on ISIC 2018). One row is negative with both seeds: lesions that fill the picture are drawn more often than is
+# good for ISIC 2018.
+#
 # ## A split that does not leak
 #
 # Five folds; a tenth of what is left for validation; of the rest, a few pictures keep their masks and the others lose
@@ -101,8 +120,7 @@ print("nested:", nested[0.02] < nested[0.04] < nested[0.08] < nested[0.16])
 # between training and test. The program looks for near-copies with a perceptual hash. On the real sets it found:
 
 # %%
-from tutseg.files import project_root
-from tutseg.report.tables import csv_table
+from tutseg.report.tables import csv_table, leak_table
 
 csv_table(
     project_root() / "results" / "duplicates.csv",
@@ -114,7 +132,20 @@ csv_table(
 
 # %% [markdown]
 # All 550 frames of CVC-ClinicDB have a near neighbour in training when frames are split at random: a network can score
-# well there by remembering.
+# well there by remembering. How well? The same test pictures, and equally many training pictures, among them the test
+# pictures' kin or not:
+
+# %%
+leak_table(project_root() / "results" / "leaks.csv")
+
+# %% [markdown]
+# A video is worth eight points: a table of polyp Dice that splits frames at random can be that much too high. The
+# near-copies of ISIC 2018, and even the test pictures themselves, are worth nothing that thirty or two hundred pictures
+# can show; each of those is seen four times here, which is too seldom to learn it by heart. The longer
+# the training, the more a leak is worth, so this is a lower bound.
+#
+# "The picture itself" is what happens when a test set was part of the training set under another name: the pictures of
+# ISIC 2017 are all in ISIC 2018, under the same ids (`tutseg.data.leaks.shared_ids` finds them).
 #
 # ## The scores
 #
