@@ -240,22 +240,21 @@ curves(
 # The first test pictures, chosen by their place in the list and not by their look. White: the truth. Numbers: Dice.
 
 # %% tags=["hide-input"]
-from tutseg.report.figures import contours
-from tutseg.training.evaluate import foreground, truth_of
-from tutseg.training.fit import make_fabric
-from tutseg.training.run import pictures_of, split_of
+from tutseg.report.trained import contour_sheet
 
-trial = trials[0]
-pictures = pictures_of(trial.data, None, trial.size, trial.data_options)
-split = split_of(trial, pictures)
-shown = pictures.take(split.test[:5])
-fabric = make_fabric("cpu", "32-true")
-first = {run.trial.method: run.method() for run in runs if run.trial.seed == profile.settings["seeds"][0]}
-contours(
-    shown.images.permute(0, 2, 3, 1).numpy(),
-    truth_of(shown),
-    {name: foreground(method, shown, method.views[0], fabric) for name, method in first.items()},
-)
+contour_sheet(runs)
+# %% [markdown]
+# ## Hard cases, one at a time: Figure 5
+#
+# The paper shows pictures with hair, ink and low contrast and says that the method copes. With drawn pictures that is a
+# question with an answer: sixty lesions that no training saw, clean, and then the same sixty with one artefact each.
+
+# %%
+from tutseg.data.draw_dermoscopy import ARTEFACTS
+from tutseg.report.trained import hard_cases
+
+hard_cases(runs, ARTEFACTS)
+
 # %% [markdown]
 # ## Do the branches differ? The paper's Tables 6 and 7
 #
@@ -266,7 +265,11 @@ contours(
 # %%
 from tutseg.report.figures import cosine_matrices
 from tutseg.training.evaluate import branch_vectors
+from tutseg.training.run import pictures_of, split_of
 
+pictures = pictures_of(trials[0].data, None, trials[0].size, trials[0].data_options)
+split = split_of(trials[0], pictures)
+first = {run.trial.method: run.method() for run in runs if run.trial.seed == profile.settings["seeds"][0]}
 cosine_trial = make_trial(method="dme-fd", seed=0, **{**profile.settings["trial"], "options": {"fdl": "cosine"}})
 (ccvc_run,) = run_trials([cosine_trial], folder, keep_snapshots=True)
 fdl_run = next(run for run in runs if run.trial.method == "dme-fd")
@@ -312,7 +315,7 @@ tsne({name: f for name, (f, _) in positions.items()}, {name: share for name, (_,
 
 # %%
 from tutseg.report.interactive import ThresholdExplorer
-from tutseg.training.evaluate import weak_maps
+from tutseg.training.evaluate import truth_of, weak_maps
 
 dozen = pictures.take(split.unlabelled[:12])
 branch_1, branch_2, _ = weak_maps(first["dme-fd"], dozen)
@@ -338,6 +341,8 @@ selection_table(runs)
 
 # %% [markdown]
 # ## Design choices
+#
+# What each choice is worth in Dice is measured on [the page of this paper's tables](01b_dme_fd_tables.ipynb).
 #
 # | what the paper leaves open | what its code does | what we do | why, and where to change it |
 # |---|---|---|---|

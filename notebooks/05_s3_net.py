@@ -274,6 +274,9 @@ print(f"HM = 1 - J in all {len(rows)} rows; largest difference {abs(rows['hm'] -
 
 # %% [markdown]
 # ## The paper's table beside ours
+#
+# Beside S3-Net: the pixel form of DeepCluster {cite}`caron2018deepcluster`, IIC {cite}`ji2019iic`, SGSCN
+# {cite}`ahn2021sgscn`, MS-Former {cite}`karimijafarbigloo2023msformer`, their common ancestor, and three classics.
 
 # %%
 from tutseg.report.one_image import methods_table

@@ -199,9 +199,19 @@ def test_a_net_that_a_module_names_on_the_way_counts(tmp_path):
 @pytest.mark.parametrize(
     ("file", "old", "new", "stale"),
     [
-        ("methods/dme_fd.py", "return 1.0 / (distance + eps)", "return 2.0 / (distance + eps)", {"01_dme_fd"}),
+        (
+            "methods/dme_fd.py",
+            "return 1.0 / (distance + eps)",
+            "return 2.0 / (distance + eps)",
+            {"01_dme_fd", "01b_dme_fd_tables"},
+        ),
         ("methods/s3_net.py", "grey = (colours @", "grey = -(colours @", {"05_s3_net"}),
-        ("metrics.py", "inside = m[:-2", "outside = m[:-2", {"00_data_and_metrics", "01_dme_fd", "05_s3_net"}),
+        (
+            "metrics.py",
+            "inside = m[:-2",
+            "outside = m[:-2",
+            {"00_data_and_metrics", "01_dme_fd", "01b_dme_fd_tables", "05_s3_net"},
+        ),
     ],
 )
 def test_one_changed_line_makes_exactly_the_pages_that_use_it_stale(tmp_path, file, old, new, stale):

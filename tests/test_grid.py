@@ -313,6 +313,15 @@ def test_sixty_trials_killed_three_times_end_with_the_same_table(tmp_path, runs,
         assert cells == shown[image]
 
 
+def test_collecting_takes_two_clinics_for_two_data_sets(tmp_path, runs):
+    clinics = [{**DRAWN, "clinic": clinic} for clinic in ("a", "b")]
+    spec = read_spec(write(tmp_path, defaults=TINY | {"method": "supervised"}, grid={"data_options": clinics}))
+    for trial, fingerprint in zip(spec.trials, ("d0", "d1"), strict=True):
+        finish(trial, runs, data=fingerprint)
+    with open(collect_results(spec, tmp_path / "out") / "trials.csv", newline="") as file:
+        assert [row["fingerprint"] for row in csv.DictReader(file)] == ["d0", "d1"]
+
+
 def test_collecting_refuses_nothing_and_mixed_data(tmp_path, runs):
     spec = read_spec(tiny(tmp_path, 2))
     with pytest.raises(InputError, match="no trial of tiny is finished"):

@@ -95,6 +95,7 @@ def test_chapters_are_chosen_by_a_unique_beginning():
     known = chapters()
     assert choose([]) == known
     assert [path.stem for path in choose(["01", "00_data_and_metrics"])] == [path.stem for path in known[:2]]
+    assert [path.stem for path in choose(["01b"])] == ["01b_dme_fd_tables"]
     with pytest.raises(InputError, match="unknown chapter '0'"):
         choose(["0"])
     with pytest.raises(InputError, match="unknown chapter 'missing'"):

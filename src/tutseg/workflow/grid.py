@@ -384,7 +384,8 @@ def collect_results(spec: Spec, out: Path) -> Path:
         folder = runs_folder() / trial.id
         result = json.loads((folder / "result.json").read_text())
         rows += list(_trial_rows(trial, result))
-        fingerprints.setdefault((trial.data, trial.size), set()).add(result["provenance"]["data"])
+        seen = (trial.data, trial.size, canonical_json(trial.data_options))
+        fingerprints.setdefault(seen, set()).add(result["provenance"]["data"])
         view = next(iter(result["scores"]))
         with open(folder / "per_image.csv", newline="") as file:
             for row in csv.DictReader(file):
@@ -392,7 +393,7 @@ def collect_results(spec: Spec, out: Path) -> Path:
                     pictures.setdefault(row["id"], {})[trial.id] = f"{float(row['dice']):.4f}"
     if not rows:
         raise InputError(f"no trial of {spec.name} is finished", "run the grid first")
-    for (data, size), found in fingerprints.items():
+    for (data, size, _), found in fingerprints.items():
         if len(found) > 1:
             raise InputError(f"trials of {spec.name} saw different versions of {data} at {size} px", "run them again")
     folder = out / spec.name

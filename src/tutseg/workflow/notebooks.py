@@ -44,7 +44,7 @@ def chapters() -> list[Path]:
 
 
 def choose(names: Sequence[str]) -> list[Path]:
-    """The chapters meant by names, unique beginnings of names (``01``) or paths; all of them for no names.
+    """The chapters meant by names, their numbers (``01``), unique beginnings or paths; all of them for no names.
 
     Raises
     ------
@@ -55,7 +55,8 @@ def choose(names: Sequence[str]) -> list[Path]:
     chosen = []
     for name in names:
         stem = Path(name).stem
-        fits = [stem] if stem in known else [each for each in known if each.startswith(stem)]
+        exact = [each for each in known if stem in (each, each.partition("_")[0])]
+        fits = exact or [each for each in known if each.startswith(stem)]
         if len(fits) != 1:
             raise unknown("chapter", name, known)
         chosen.append(known[fits[0]])

@@ -1,0 +1,247 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     name: python3
+# ---
+
+# %% [markdown]
+# # DME-FD: every table of the paper
+#
+# [The chapter](01_dme_fd.ipynb) trains three methods while you read. The paper {cite}`nguyen2025dmefd` compares many more,
+# and this page sets all of them beside our trials: Tables 1 and 3 to 5, Figures 3, 4 and 6, and the experiments that the
+# paper should have had. Nothing is trained here; each table names the list of trials it comes from, and
+# `tutseg grid results/specs/dme-fd/table-1.yaml --scale lab`, followed by the same with `--collect results`, makes it again.
+#
+# The scale `lab` is small: drawn pictures of 64 px, a network of half a million parameters, 200 steps of 8 + 8 pictures.
+# It can show which methods differ at all under such a budget. It cannot show that the paper's numbers are right or wrong.
+
+# %% tags=["parameters"]
+PROFILE = "lab"  # lab, gpu or paper
+
+# %%
+from tutseg.files import project_root
+from tutseg.report.tables import dice_table, difference_table, group_results, method_table, share_table
+from tutseg.workflow.profiles import load_profile
+
+profile = load_profile("01b_dme_fd_tables", PROFILE)
+results, scale = project_root() / "results", profile.settings["scale"]
+print(f"profile {PROFILE}: {profile.hardware}; expect {profile.expect}")
+
+# %% [markdown]
+# ## Table 1: all systems, by the share of labels
+#
+# Each cell: the paper's Dice on ISIC 2018 | ours on drawn pictures.
+
+# %%
+TABLE_1 = {
+    "supervised": "SupOnly", "pseudoseg": "PseudoSeg", "cct": "CCT", "cps": "CPS", "gta-seg": "GTA-Seg",
+    "unimatch": "UniMatch", "dme-fd": "Ours",
+}  # fmt: skip
+SHARES = (0.01, 0.02, 0.04, 0.08, 1.0)
+table_1, gains = share_table(results / f"dme-fd-table-1-{scale}", "dme-fd", 1, SHARES, TABLE_1, "dme-fd")
+table_1
+
+# %% [markdown]
+# DME-FD minus each of the others, on the same test pictures and with the same seeds:
+
+# %% tags=["hide-input"]
+from tutseg.report.figures import intervals
+
+intervals([(name, *(100 * x for x in gain)) for name, *gain in gains], "Dice points, 95 % interval")
+# %% [markdown]
+# With five labelled pictures (2 %) DME-FD is ahead of supervised training and of every rival but two that are too uncertain
+# to tell. With eleven or twenty-three nobody beats supervised training for the same number of steps. The paper's order at
+# 2 % holds in part, those at 4 and 8 % do not hold here; 200 steps are few, and methods that wait for confident
+# pseudo-labels (UniMatch, GTA-Seg) suffer most.
+#
+# ### What they predict: Figures 3 and 4
+#
+# The first five test pictures at 2 % labelled, one trial of each method. White: the truth. Numbers: Dice. Drawn by the same
+# command with `--contours`.
+
+# %% tags=["hide-input"]
+from IPython.display import Image
+
+Image(results / f"dme-fd-table-1-{scale}" / "contours.png", alt="Contours of each method on five drawn lesions")
+# %% [markdown]
+# ## Table 1 on real pictures
+#
+# ISIC 2018 {cite}`codella2019isic2018` at 96 px, the 2.9-million-parameter network, 300 steps on one CPU core
+# (`results/specs/isic2018-96.yaml`). The six rivals at all shares are `isic2018-96-rivals.yaml`: 72 trials, about eight
+# hours of one core, not run yet.
+
+# %%
+REAL = {name: TABLE_1[name] for name in ("supervised", "cps", "dme-fd")}
+real, gains = share_table(results / "isic2018-96", "dme-fd", 1, SHARES, REAL, "dme-fd")
+real
+
+# %% tags=["hide-input"]
+intervals([(name, *(100 * x for x in gain)) for name, *gain in gains], "Dice points, 95 % interval")
+# %% [markdown]
+# ## Table 3: how the two masks are joined
+
+# %%
+RULES = {
+    "{}": "union", '{"combine":"intersect"}': "intersection", '{"combine":"self"}': "self-teaching",
+    '{"combine":"cross"}': "cross-view",
+}  # fmt: skip
+table_3 = group_results(results / f"dme-fd-table-3-{scale}", lambda row: RULES[row["options"]])
+in_paper = {
+    "union": "Union", "intersection": "Intersect", "self-teaching": "Self-teaching", "cross-view": "Cross-view teaching",
+}  # fmt: skip
+method_table(table_3, "dme-fd", 3, 0.04, in_paper)
+
+# %%
+difference_table(table_3, "union")
+
+# %% [markdown]
+# The paper's own spreads over folds (0.7 to 1.1) are as large as the differences it prints (0.6).
+#
+# ## Table 4: which component is worth what
+
+# %%
+PARTS = {
+    '{"dme":false,"fdl":"none"}': "cross supervision", '{"fdl":"none"}': "+ joint mask", "{}": "+ joint mask + FDL",
+}  # fmt: skip
+table_4 = group_results(
+    results / f"dme-fd-table-4-{scale}",
+    lambda row: "supervised" if row["method"] == "supervised" else PARTS[row["options"]],
+)
+in_paper = {
+    "supervised": "Sup", "cross supervision": "Sup+CPS", "+ joint mask": "Sup+CPS+DME",
+    "+ joint mask + FDL": "Sup+CPS+DME+FDL",
+}  # fmt: skip
+table_4.sort(key=lambda group: list(in_paper).index(group.name))
+method_table(table_4, "dme-fd", 4, 0.04, in_paper)
+
+# %%
+difference_table(table_4, "+ joint mask + FDL")
+
+# %% [markdown]
+# ## Table 5: CCVC's cosine loss in the place of FDL
+
+# %%
+FEATURE_LOSS = {"{}": "FDL", '{"fdl":"cosine"}': "CCVC"}
+at_4 = group_results(
+    results / f"dme-fd-table-5-{scale}", lambda row: FEATURE_LOSS[row["options"]] if row["labelled"] == "0.04" else None
+)
+method_table(at_4, "dme-fd", 5, 0.04, {"FDL": "FDL", "CCVC": "CCVC"})
+
+# %%
+difference_table(at_4, "FDL")
+
+# %%
+at_8 = group_results(
+    results / f"dme-fd-table-5-{scale}", lambda row: FEATURE_LOSS[row["options"]] if row["labelled"] == "0.08" else None
+)
+method_table(at_8, "dme-fd", 5, 0.08, {"FDL": "FDL", "CCVC": "CCVC"})
+
+# %%
+difference_table(at_8, "FDL")
+
+# %% [markdown]
+# At 4 % the difference cannot be told; at 8 % the paper's loss does worse than the one it replaces. Its floor of $C/2$ is
+# why: until $\beta$ has fallen a hundredfold, the encoder is driven by a number that it can hardly lower.
+#
+# ## Figure 6: another clinic
+#
+# The paper trains on one data set and tests on another. The drawn stand-in is two clinics with different instruments
+# (`results/specs/dme-fd/figure-6.yaml`); DME-FD, 4 % labelled.
+
+
+# %%
+def where(row):
+    """From the data of a trial to the name of its row."""
+    home, away = ("a", "b") if '"clinic":"a"' in row["data_options"] else ("b", "a")
+    return f"trained in {home}, tested in {away if row['test_data'] else home}"
+
+
+dice_table(group_results(results / "dme-fd-figure-6", where), "Across drawn clinics")
+
+# %% [markdown]
+# The change of clinic costs thirteen to eighteen points, more than any method of this page is worth.
+#
+# ## What each choice is worth
+#
+# What the paper leaves open, or says otherwise than its code does, one at a time
+# (`results/specs/dme-fd/choices.yaml`, 4 % labelled). The default is the paper's words.
+
+
+# %%
+def choice(row):
+    """From the options of a trial to the name of its row."""
+    if row["method"] == "supervised":
+        return "supervised, strong views"
+    name = row["options"].strip("{}").replace('"', "").replace(":", " = ")
+    strong = "strong views of labelled pictures" if row["augment"] == "strong" else ""
+    return ", ".join(filter(None, (name, strong))) or "as printed"
+
+
+choices = group_results(results / f"dme-fd-choices-{scale}", choice)
+dice_table(choices, "DME-FD and what it leaves open")
+
+# %%
+difference_table(choices, "as printed")
+
+# %% [markdown]
+# Three of these rows are experiments of their own. `ramp = code` is the consistency weight as the published script computes
+# it, which never leaves zero: the method as published loses several points to the method as written. With the *sum* in
+# Eq. 6 the discrepancy all but vanishes, and Dice is higher than with the mean; what $L_{FDL}$ adds at this budget is
+# nothing good. `tau` of 0.5 and 0.99 beside the default of 0.85 is the threshold that the paper fixes without a search: low
+# ones cost nothing measurable, a high one does, because unsure means background. And supervised training on strongly augmented views asks whether the gain of "semi-supervision" is the
+# gain of augmentation:
+
+# %%
+with_strong = [g for g in choices if "strong" in g.name]
+difference_table(with_strong, "strong views of labelled pictures")
+
+# %% [markdown]
+# Here it is: plain supervised training on strong views has the highest mean of the table above, and it beats DME-FD
+# on the same views by nine points. A comparison that gives the strong views to the unlabelled pictures alone compares
+# augmentations as much as methods.
+#
+# ### Mean or sum, and the floor of the discrepancy
+#
+# With the mean over $C$ channels, two one-hot vectors on different channels are $2/C$ apart, so $L_{dis}$ cannot fall below
+# $C/2$. With the sum over channels and all $hw$ positions it can fall to $1/(2hw)$ and hardly acts. Random features on 8 by 8
+# positions, and the farthest pair there is:
+
+# %%
+import torch
+
+from tutseg.methods.dme_fd import discrepancy
+
+for channels in (16, 128, 320, 768):
+    generator = torch.Generator().manual_seed(0)
+    f1, f2 = torch.randn(2, 1, channels, 8, 8, generator=generator)
+    far = torch.full((2, 1, channels, 8, 8), -100.0)
+    far[0, :, 0], far[1, :, 1] = 100.0, 100.0
+    found = [f"{discrepancy(a, b, reduction=r):8.3g}" for r in ("mean", "sum") for a, b in ((f1, f2), tuple(far))]
+    print("C = {:3d}   mean: random {} farthest {}   sum: random {} farthest {}".format(channels, *found))
+
+# %% [markdown]
+# ### Equal steps or equal epochs
+#
+# The authors train supervised-only for 80 epochs over the *labelled* pictures, and the other methods for 80 epochs over the
+# unlabelled ones. At 4 % labelled and the scale of this page that is 8 steps beside 200:
+
+# %%
+matched = group_results(results / f"dme-fd-epochs-matched-{scale}", lambda row: f"supervised, {row['steps']} steps")
+matched += [group for group in table_4 if group.name == "supervised"]
+dice_table(matched, "Supervised-only, epoch-matched and step-matched (the row 'supervised')")
+
+# %% [markdown]
+# Eight steps leave the network where it started. Any method beats such a baseline.
+
+# %% [markdown]
+# ## What the paper claims, and what these trials say
+#
+# The verdicts come from the real pictures where there are any; [the ledger](../book/ledger.md) explains them.
+
+# %%
+from tutseg.report.tables import claims_table
+
+claims_table("dme-fd")
