@@ -10,6 +10,7 @@ import torch
 
 from tutseg.report import trained
 from tutseg.report.tables import (
+    Group,
     ablation_table,
     difference_table,
     differences,
@@ -62,6 +63,8 @@ def test_a_difference_counts_only_the_seeds_that_both_have(evidence):
         and high == pytest.approx(0.3)
     )
     assert "higher" in difference_table(groups, "dme-fd").rows[0]
+    bare = [Group(name, np.full((2, 3), value), []) for name, value in (("a", 0.5), ("b", 0.4))]
+    assert differences(bare, "a")[0][1] == pytest.approx(0.1)  # rows without trials are seeds in order
 
 
 def test_a_share_table_sets_the_paper_beside_each_cell(evidence):

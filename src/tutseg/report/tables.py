@@ -92,6 +92,11 @@ class Group:
         """Standard deviation over images, averaged over seeds."""
         return float(self.values.std(1).mean())
 
+    @property
+    def seeds(self) -> list[int]:
+        """The seed of each row of `values`; its place where no trials are named."""
+        return [int(result["trial"]["seed"]) for result in self.results] or list(range(len(self.values)))
+
     def interval(self) -> tuple[float, float]:
         """95 % bootstrap interval of the mean over seeds and images."""
         return paired_bootstrap(self.values)
@@ -270,9 +275,8 @@ def share_table(
 
 def _paired(a: Group, b: Group) -> tuple[float, float, float]:
     """Mean of a − b over the seeds both have, and its 95 % interval."""
-    place = {int(result["trial"]["seed"]): i for i, result in enumerate(b.results)}
-    pairs = [(i, place[seed]) for i, r in enumerate(a.results) if (seed := int(r["trial"]["seed"])) in place]
-    gain = np.stack([a.values[i] - b.values[j] for i, j in pairs])
+    both = [seed for seed in a.seeds if seed in b.seeds]
+    gain = np.stack([a.values[a.seeds.index(seed)] - b.values[b.seeds.index(seed)] for seed in both])
     return float(gain.mean()), *paired_bootstrap(gain)
 
 
