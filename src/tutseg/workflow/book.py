@@ -194,7 +194,7 @@ def render(profile: str, fresh: bool = False, console: Console | None = None) ->
         return site / "index.html"
     note.unlink(missing_ok=True)
     call = "from jupyter_book.cli.main import main; main()"
-    options = ["build", str(root), "-W", "-n", "--keep-going", *(["--all"] if fresh else [])]
+    options = ["build", str(root), "-W", "-n", "--keep-going", "--all"]  # else a changed stylesheet is not copied
     with console.status("rendering"):
         done = subprocess.run(
             [sys.executable, "-c", call, *options],
