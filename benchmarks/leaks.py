@@ -49,6 +49,7 @@ def roles(name: str, ids, groups, seed: int) -> tuple[list[int], list[int], list
 
 def dice_after(train_on, test, trial, folder: Path) -> np.ndarray:
     """Per-image Dice of `test` after training on `train_on` as `trial` says."""
+    from tutseg.files import atomic_write
     from tutseg.training.evaluate import dice_of
     from tutseg.training.fit import TrainingSet, fit, make_fabric
     from tutseg.training.run import build_for
@@ -62,7 +63,7 @@ def dice_after(train_on, test, trial, folder: Path) -> np.ndarray:
     data = train_on.to(fabric.device)
     fit(method, TrainingSet(data, data), trial, folder, fabric)
     dice = dice_of(method, test.to(fabric.device), fabric)
-    done.write_text(json.dumps([round(float(d), 5) for d in dice]))
+    atomic_write(done, json.dumps([float(d) for d in dice]))
     return dice
 
 

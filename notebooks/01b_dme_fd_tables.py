@@ -52,10 +52,11 @@ from tutseg.report.figures import intervals
 
 intervals([(name, *(100 * x for x in gain)) for name, *gain in gains], "Dice points, 95 % interval")
 # %% [markdown]
-# With five labelled pictures (2 %) DME-FD is ahead of supervised training and of every rival but two that are too uncertain
-# to tell. With eleven or twenty-three nobody beats supervised training for the same number of steps. The paper's order at
-# 2 % holds in part, those at 4 and 8 % do not hold here; 200 steps are few, and methods that wait for confident
-# pseudo-labels (UniMatch, GTA-Seg) suffer most.
+# At scale `lab`, with five labelled pictures (2 %), DME-FD is ahead of supervised training and of every rival but two that
+# are too uncertain to tell. With eleven it is ahead of PseudoSeg alone, and with twenty-three it is behind supervised
+# training for the same number of steps; all else is undecided there. So the paper's order at 2 % holds in part, and those
+# at 4 and 8 % could hardly be tested. 200 steps are few; that methods which wait for confident pseudo-labels (UniMatch,
+# GTA-Seg) come last at 2 % may be due to that.
 #
 # ### What they predict: Figures 3 and 4
 #
@@ -144,7 +145,7 @@ difference_table(at_8, "FDL")
 
 # %% [markdown]
 # At 4 % the difference cannot be told; at 8 % the paper's loss does worse than the one it replaces. Its floor of $C/2$ is
-# why: until $\beta$ has fallen a hundredfold, the encoder is driven by a number that it can hardly lower.
+# a likely reason: until $\beta$ has fallen a hundredfold, the encoder is driven by a number that it can hardly lower.
 #
 # ## Figure 6: another clinic
 #
@@ -189,9 +190,9 @@ difference_table(choices, "as printed")
 # %% [markdown]
 # Three of these rows are experiments of their own. `ramp = code` is the consistency weight as the published script computes
 # it, which never leaves zero: the method as published loses several points to the method as written. With the *sum* in
-# Eq. 6 the discrepancy all but vanishes, and Dice is higher than with the mean; what $L_{FDL}$ adds at this budget is
-# nothing good. `tau` of 0.5 and 0.99 beside the default of 0.85 is the threshold that the paper fixes without a search: low
-# ones cost nothing measurable, a high one does, because unsure means background. And supervised training on strongly augmented views asks whether the gain of "semi-supervision" is the
+# Eq. 6 the discrepancy all but vanishes, and Dice is higher than with the mean; that $L_{FDL}$ adds anything could not be
+# shown at this budget. `tau` of 0.5 and 0.99 beside the default of 0.85 is the threshold that the paper fixes without a search: low
+# ones cost nothing measurable, a high one does, probably since unsure means background. And supervised training on strongly augmented views asks whether the gain of "semi-supervision" is the
 # gain of augmentation:
 
 # %%

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from tutseg.errors import InputError
 from tutseg.report import trained
 from tutseg.report.tables import (
     Group,
@@ -97,6 +98,43 @@ def test_a_leak_is_shown_with_n_interval_and_origin(tmp_path):
     table = leak_table(path)
     assert table.rows == (("ph2", "the picture itself", "50.0", "75.0", "+25.0 [+20.0, +30.0]", "7/8", "2"),)
     assert "ph2 (f0)" in table.note and "benchmarks/leaks.py" in table.note
+
+
+def test_missing_evidence_is_one_line_that_names_the_file(tmp_path):
+    name = lambda row: row["method"]
+    for read in (ablation_table, leak_table, lambda path: group_results(path.parent, name)):
+        with pytest.raises(InputError, match=r"\.csv is missing or empty.*results/README"):
+            read(tmp_path / "none.csv")
+
+
+def test_groups_that_cannot_be_compared_say_why():
+    def group(name, seed):
+        return Group(name, np.zeros((1, 4)), [{"trial": {"seed": seed}}])
+
+    with pytest.raises(InputError, match="unknown group 'cp': did you mean cps"):
+        differences([group("cps", 0), group("dme-fd", 0)], "cp")
+    with pytest.raises(InputError, match="dme-fd and cps have no seed in common"):
+        differences([group("cps", 0), group("dme-fd", 1)], "dme-fd")
+
+
+def test_hard_cases_set_one_drawn_set_against_itself(monkeypatch):
+    seen = []
+
+    def source(name, **options):
+        seen.append(options)
+        return options
+
+    monkeypatch.setattr(trained, "open_source", source)
+    monkeypatch.setattr(trained, "load_pictures", lambda drawn, size: drawn)
+    monkeypatch.setattr(trained, "dice_of", lambda method, test, fabric: np.full(8, 0.5 if test["artefacts"] else 0.75))
+    monkeypatch.setattr(trained, "provenance", lambda groups: "")
+    fields = SimpleNamespace(method="cps", size=32)
+    run = SimpleNamespace(trial=fields, method=lambda: None, result={})
+    table = trained.hard_cases([run, run], ["hair"], n=8)
+    assert table.rows[0][:2] == ("none", "75.0 ± 0.0")
+    assert table.rows[1][:2] == ("hair", "50.0 ± 0.0 (-25.0 [-25.0, -25.0])")
+    assert len({(each["seed"], each["n"], each["size"]) for each in seen}) == 1
+    assert f"seed {trained.HARD_CASES_SEED}" in table.caption
 
 
 def test_contours_compare_runs_of_one_share_and_seed(monkeypatch):

@@ -500,7 +500,9 @@ def grid(
     shard: Annotated[str, typer.Option(help="k/n: every n-th trial from the k-th, for n processes (serial).")] = "0/1",
     only: Annotated[str, typer.Option(metavar="ID", help="Only this trial.")] = "",
     collect: Annotated[Path | None, typer.Option(help="Write finished trials as CSV into this folder.")] = None,
-    contours: Annotated[Path | None, typer.Option(help="Draw what finished trials predict into this PNG.")] = None,
+    contours: Annotated[
+        Path | None, typer.Option(help="Draw what finished trials predict into this PNG; it shows the pictures.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     from tutseg.workflow import grid as work
@@ -519,7 +521,7 @@ def grid(
         runs = work.finished_runs(trials)
         if not runs:
             raise InputError(f"no trial of {trials.name} is finished", "run the grid first")
-        atomic_write(contours, lambda file: contour_sheet(runs).savefig(file, format="png"))
+        atomic_write(contours, lambda file: contour_sheet(runs, root=folder).savefig(file, format="png"))
         print(contours)
     if collect or contours:
         return

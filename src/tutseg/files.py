@@ -1,5 +1,6 @@
 """Where things are, and how they are written so that a killed run never looks finished."""
 
+import csv
 import hashlib
 import json
 import os
@@ -47,6 +48,24 @@ def json_of(path: Path) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return value if isinstance(value, dict) else None
+
+
+def csv_rows(path: Path) -> list[dict[str, str]]:
+    """The rows of a CSV file of evidence.
+
+    Raises
+    ------
+    InputError
+        No such file, or one without rows.
+    """
+    try:
+        with open(path, newline="") as file:
+            rows = list(csv.DictReader(file))
+    except FileNotFoundError:
+        rows = []
+    if not rows:
+        raise InputError(f"{path} is missing or empty", "results/README.md names the command that makes it")
+    return rows
 
 
 def atomic_write(path: Path, write: bytes | str | Callable[[BinaryIO], object]) -> None:

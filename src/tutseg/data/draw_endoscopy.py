@@ -19,7 +19,7 @@ FEATURES = {
     "texture": "grain and relief of the mucosa",
     "veins": "vessels in the mucosa",
     "folds": "folds around the lumen",
-    "ledges": "folds that hide what lies behind them: a bright rim, then depth",
+    "ledges": "folds that hide what lies behind them: shadow from their edge on",
     "lumen": "the dark tunnel",
     "lighting": "light that falls off with distance",
     "colour": "polyps whose colour differs from the mucosa",

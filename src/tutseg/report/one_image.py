@@ -1,6 +1,5 @@
 """Tables and figures of the methods that segment one picture, from the rows of `tutseg.training.one_image`."""
 
-import csv
 from collections.abc import Mapping, Sequence
 from itertools import product
 from pathlib import Path
@@ -13,6 +12,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from tutseg.files import csv_rows
 from tutseg.methods.one_image import Stack, Trace, affine_grid, choose, move
 from tutseg.methods.s3_net import READINGS, S3Net, affine_loss, affine_loss_literal
 from tutseg.metrics import area_scores, counts
@@ -124,8 +124,7 @@ def _interval(values: np.ndarray, sign: str = "") -> str:
 def committed_scores(folder: Path) -> tuple[pd.DataFrame, str]:
     """Rows of ``benchmarks/one_image_scores.py``, but for half-done experiments, and where they came from."""
     rows = read_rows(folder / "scores.csv")
-    with open(folder / "provenance.csv", newline="") as file:
-        origin = {row["variant"]: row for row in csv.DictReader(file)}
+    origin = {row["variant"]: row for row in csv_rows(folder / "provenance.csv")}
     rows = rows[rows["variant"].isin(origin)]
     kept = ("data", "fingerprint", "size", "device", "torch", "commit", "code", "command")
     found = {key: list(dict.fromkeys(row[key] for row in origin.values())) for key in kept}
@@ -327,6 +326,10 @@ def step_explorer(trace: Trace, image: Tensor, truth: Tensor, title: str) -> Ste
 PRINTED_WEIGHTS = "1.2-0.3-0.3"
 
 
+def _lambda_rows(path: Path) -> pd.DataFrame:
+    return pd.DataFrame(csv_rows(path)).astype({"dice": float, "leak": int, "clusters": int})
+
+
 def _weights(rows: pd.DataFrame, rule: str) -> pd.DataFrame:
     """Dice, a row a combination of weights, a column a picture, under one rule and without leak."""
     part = rows[(rows["rule"] == rule) & (rows["leak"] == 0)]
@@ -348,7 +351,7 @@ def lambda_table(path: Path) -> Table:
         For each rule: the printed weights, the best and the worst of the grid, and the best on one half of the
         pictures scored on the other half, both ways.
     """
-    rows = pd.read_csv(path)
+    rows = _lambda_rows(path)
     lines = []
     for rule in ("oracle", *(rule for rule, _ in SCORED[3:])):
         dice = _weights(rows, rule)
@@ -378,7 +381,7 @@ def lambda_table(path: Path) -> Table:
 
 def lambda_explorer(folder: Path) -> GridExplorer:
     """The cluster maps of every combination of weights on the first drawn pictures."""
-    rows = pd.read_csv(folder / "scores-synth.csv")
+    rows = _lambda_rows(folder / "scores-synth.csv")
     dice = {rule: _weights(rows, rule) for rule in ("oracle", "darkest")}
     clusters = rows.drop_duplicates(["variant", "id"]).set_index(["variant", "id"])["clusters"]
     names = list(dict.fromkeys(rows["variant"].str.removeprefix("lambda/")))

@@ -3,7 +3,6 @@
 A page asks for one with a line ``<!-- generated: NAME -->``; the names are the keys of `GENERATED`.
 """
 
-import csv
 import inspect
 import json
 import re
@@ -12,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from tutseg.files import project_root, sha256
+from tutseg.files import csv_rows, project_root, sha256
 
 # The package from its foundation up, with what a reader looks for in each room.
 _ROOMS = {
@@ -77,8 +76,7 @@ def readers(_: Path) -> str:
     from tutseg.data import DRAWN, READERS
     from tutseg.data import folders as layouts
 
-    with open(_evidence("duplicates.csv"), newline="") as file:
-        on_real = {row["data"]: int(row["pictures"]) for row in csv.DictReader(file)}
+    on_real = {row["data"]: int(row["pictures"]) for row in csv_rows(_evidence("duplicates.csv"))}
     rows = []
     for name, reader in READERS.items():
         options = [
@@ -97,8 +95,7 @@ def _transfer(file_name: str) -> Callable[[Path], str]:
     """Networks trained on drawn pictures alone, tested on real ones: a CSV of ``benchmarks/transfer.py``."""
 
     def part(_: Path) -> str:
-        with open(_evidence(file_name), newline="") as file:
-            trained = list(csv.DictReader(file))
+        trained = csv_rows(_evidence(file_name))
         sets = [key.removesuffix("_report") for key in trained[0] if key.endswith("_report")]
         rows = []
         for style in dict.fromkeys(row["style"] for row in trained):

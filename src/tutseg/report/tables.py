@@ -1,6 +1,5 @@
 """Tables of finished trials: never a number without its n, its spread and where it came from."""
 
-import csv
 import html
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -9,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from tutseg.errors import InputError
+from tutseg.errors import InputError, unknown
+from tutseg.files import csv_rows
 from tutseg.papers.claims import paired_bootstrap
 from tutseg.papers.ledger import points
 from tutseg.papers.tables import find_cells
@@ -137,10 +137,8 @@ def group_results(
     keep : callable
         Whether to keep a row of ``dice.csv`` (a test image).
     """
-    with open(folder / "trials.csv", newline="") as file:
-        trials = list(csv.DictReader(file))
-    with open(folder / "dice.csv", newline="") as file:
-        images = [row for row in csv.DictReader(file) if keep(row)]
+    trials = csv_rows(folder / "trials.csv")
+    images = [row for row in csv_rows(folder / "dice.csv") if keep(row)]
     first: dict[str, dict[str, str]] = {}
     for row in trials:
         first.setdefault(row["id"], row)  # the default view comes first
@@ -276,6 +274,8 @@ def share_table(
 def _paired(a: Group, b: Group) -> tuple[float, float, float]:
     """Mean of a − b over the seeds both have, and its 95 % interval."""
     both = [seed for seed in a.seeds if seed in b.seeds]
+    if not both:
+        raise InputError(f"{a.name} and {b.name} have no seed in common", "run both with the same seeds")
     gain = np.stack([a.values[a.seeds.index(seed)] - b.values[b.seeds.index(seed)] for seed in both])
     return float(gain.mean()), *paired_bootstrap(gain)
 
@@ -288,8 +288,7 @@ def ablation_table(path: Path) -> Table:
     path : Path
         CSV of ``benchmarks/transfer.py --without``; the rows with an empty ``without`` are the reference.
     """
-    with open(path, newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = csv_rows(path)
     columns = [name for name in rows[0] if name.endswith(("_tune", "_report"))]
     whole = {row["seed"]: row for row in rows if not row["without"]}
     lines = []
@@ -352,6 +351,8 @@ def provenance(groups: Sequence[Group]) -> str:
 def differences(groups: Sequence[Group], reference: str) -> list[tuple[str, float, float, float]]:
     """Mean of `reference` minus each other group over the same images and seeds, with its 95 % interval."""
     of = {group.name: group for group in groups}
+    if reference not in of:
+        raise unknown("group", reference, of)
     found = []
     for group in groups:
         if group.name != reference:
@@ -427,8 +428,7 @@ def scores_table(table: dict[str, dict[str, dict[str, float]]], caption: str) ->
 
 def leak_table(path: Path) -> Table:
     """What each leak is worth: the CSV of ``benchmarks/leaks.py``."""
-    with open(path, newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = csv_rows(path)
     lines = []
     for row in rows:
         without, with_kin, gain, low, high = (
@@ -452,8 +452,7 @@ def leak_table(path: Path) -> Table:
 
 def csv_table(path: Path, columns: dict[str, str], caption: str) -> Table:
     """Some columns of a committed CSV file under readable heads, with the file as provenance."""
-    with open(path, newline="") as file:
-        rows = [tuple(row[column] for column in columns) for row in csv.DictReader(file)]
+    rows = [tuple(row[column] for column in columns) for row in csv_rows(path)]
     return Table(tuple(columns.values()), tuple(rows), caption, f"From results/{path.name}.")
 
 

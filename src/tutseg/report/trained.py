@@ -17,17 +17,18 @@ from tutseg.training.run import Run, pictures_of, split_of
 HARD_CASES_SEED = 9_000
 
 
-def contour_sheet(runs: Sequence[Run], n: int = 5) -> Figure:
+def contour_sheet(runs: Sequence[Run], n: int = 5, root: str | None = None) -> Figure:
     """DME-FD Figures 3-4: `contours` of the first `n` test pictures, by one run of each method.
 
-    Shown are the runs of that labelled share and seed which has most methods.
+    Shown are the runs of that labelled share and seed which has most methods; `root` is where their data set is (None:
+    ``$TUTSEG_DATA``).
     """
     alike: dict[tuple, list[Run]] = {}
     for run in runs:
         alike.setdefault((run.trial.data, run.trial.labelled, run.trial.seed), []).append(run)
     runs = max(alike.values(), key=lambda members: len(together(members)))
     trial = runs[0].trial
-    pictures = pictures_of(trial.data, None, trial.size, trial.data_options)
+    pictures = pictures_of(trial.data, root, trial.size, trial.data_options)
     shown = pictures.take(split_of(trial, pictures).test[:n])
     fabric = make_fabric("cpu", "32-true")
     predictions = {}
@@ -78,6 +79,7 @@ def hard_cases(runs: Sequence[Run], artefacts: Sequence[str], n: int = 60) -> Ta
     return Table(
         ("artefact", *trained),
         tuple(lines),
-        f"Dice % ± sd over {seeds} seeds on {n} drawn lesions (against the clean pictures: difference, 95 % interval)",
+        f"Dice % ± sd over {seeds} seeds on {n} lesions drawn with seed {HARD_CASES_SEED} (against the clean pictures: "
+        "difference, 95 % interval)",
         provenance([Group("", np.zeros((1, 1)), [run.result for run in runs])]),
     )

@@ -28,7 +28,7 @@ class Trial(BaseModel):
         "honest": folds by group, a validation part, nested labelled subsets. "paper": DME-FD's counts.
     lr, weight_decay, schedule
         AdamW; "cosine" to zero, "step": DME-FD's halving after 50 of 80 epochs, or "one-cycle": a cosine after a
-        linear rise over the first 15 % of the steps, which bears three times the learning rate.
+        linear rise over the first 15 % of the steps, which allows a higher learning rate.
     augment : {"weak", "strong"}
         Views of the *labelled* pictures: flips (the paper), or flips and the strong colour changes.
     evaluations : int
