@@ -10,7 +10,16 @@ import pytest
 from PIL import Image
 
 from tutseg.data import READERS, open_source, source_names
-from tutseg.data.folders import GreyMaskWarning, _ph2_sheet, _ph2_text, list_images, pair_by_stem, read_image, read_mask
+from tutseg.data.folders import (
+    GreyMaskWarning,
+    _ph2_sheet,
+    _ph2_text,
+    list_images,
+    pair_by_stem,
+    read_image,
+    read_mask,
+    to_uint8,
+)
 from tutseg.errors import InputError
 
 
@@ -571,3 +580,23 @@ def test_real_data(name, monkeypatch):
             assert mask.shape == image.shape[:2] and mask.any()
     if name in ("ph2", "breastmnist", "pneumoniamnist"):
         assert all(source.labels)
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "1", "P", "RGBA", "LA", "CMYK", "I;16"])
+@pytest.mark.parametrize("kind", ["png", "jpg", "progressive.jpg"])
+def test_pixels_are_pillows_whatever_reads_them(tmp_path, mode, kind):
+    rng = np.random.default_rng(0)
+    array = rng.integers(0, 256, (37, 50, 4), dtype=np.uint8)
+    if mode == "I;16":
+        picture = Image.fromarray(array[..., :2].copy().view(np.uint16)[..., 0])
+    else:
+        picture = Image.fromarray(array).convert(mode)
+    path = tmp_path / f"a.{kind}"
+    try:
+        picture.save(path, progressive="progressive" in kind)
+    except OSError:
+        pytest.skip(f"{kind} has no mode {mode}")
+    with Image.open(path) as stored:
+        plain = np.asarray(stored if stored.mode in ("L", "I;16") else stored.convert("RGB"))
+    expected = to_uint8(plain) if plain.ndim == 3 else np.repeat(to_uint8(plain)[..., None], 3, axis=2)
+    np.testing.assert_array_equal(read_image(path), expected)

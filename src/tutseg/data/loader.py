@@ -74,7 +74,7 @@ def shrink(image: np.ndarray, size: int) -> Tensor:
 
     PyTorch's operator gives Pillow's result to two grey levels, with less arithmetic.
     """
-    pixels = torch.tensor(image).permute(2, 0, 1)[None]
+    pixels = torch.from_numpy(np.require(image, requirements="W").transpose(2, 0, 1)[None])
     return F.interpolate(pixels, (size, size), mode="bicubic", antialias=True, align_corners=False)[0]
 
 
@@ -87,7 +87,7 @@ def fit_to(sample: Sample, size: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def load_pictures(
-    source: Source, size: int, workers: int = 4, on_picture: Callable[[int, int], None] | None = None
+    source: Source, size: int, workers: int = 2, on_picture: Callable[[int, int], None] | None = None
 ) -> Pictures:
     """Read a whole source into memory.
 
@@ -111,13 +111,15 @@ def load_pictures(
     images = np.empty((n, 3, size, size), np.uint8)
     masks = np.empty((n, 1, size, size), np.uint8)
 
-    def read(index: int) -> None:
-        images[index], masks[index] = fit_to(source[index], size)
+    def read(part: range) -> range:
+        for index in part:
+            images[index], masks[index] = fit_to(source[index], size)
+        return part
 
     with ThreadPoolExecutor(workers) as pool:
-        for done, _ in enumerate(pool.map(read, range(n)), 1):
-            if on_picture:
-                on_picture(done, n)
+        for part in pool.map(read, (range(n)[start : start + 16] for start in range(0, n, 16))):
+            for index in part if on_picture else ():
+                on_picture(index + 1, n)
     return Pictures(
         torch.from_numpy(images), torch.from_numpy(masks), tuple(source.ids), tuple(source.groups), source.name
     )
