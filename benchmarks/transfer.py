@@ -2,6 +2,7 @@
 
     python benchmarks/transfer.py --style synth synth-wild --seeds 0 1 2 --out results/transfer.csv
     python benchmarks/transfer.py --style synth-wild --ablate --out results/transfer.csv
+    python benchmarks/transfer.py --kind endoscopy --wide --calibrate --seeds 0 1 2 --out results/transfer-endoscopy.csv
     python benchmarks/transfer.py --pack real.npz                   (this kind's real pictures in one file)
 
 The net is the 2.9 M MobileNetV2 U-Net from scratch; AdamW, one cycle to 3e-3, BCE + Dice, batch 16, flips and turns.
@@ -24,6 +25,7 @@ from pathlib import Path
 
 import numpy as np
 
+THRESHOLDS = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5)
 REAL = {"dermoscopy": ("isic2018", "ph2"), "endoscopy": ("kvasir",), "lung-ct": ("covid-semiseg",)}
 
 
@@ -111,8 +113,30 @@ def augment(images, masks, generator):
     return (images * gain).clamp(0, 1), masks
 
 
-def train(images: np.ndarray, masks: np.ndarray, size: int, steps: int, seed: int, device: str):
-    """The net after `steps` of batch 16."""
+def wider():
+    """Zoom and shift of picture and mask, and strong changes of the picture's tones, by kornia."""
+    import kornia.augmentation as K
+
+    move = K.AugmentationSequential(
+        K.RandomAffine(0, translate=(0.08, 0.08), scale=(0.74, 1.35), padding_mode="reflection", p=1.0),
+        data_keys=["input", "mask"],
+    )
+    tones = K.AugmentationSequential(
+        K.RandomGamma((0.7, 1.42), p=1.0),
+        K.RandomSaturation((0.55, 1.42), p=1.0),
+        K.RandomGaussianBlur((5, 5), (0.7, 1.3), p=0.35),
+        K.RandomGaussianNoise(std=0.015, p=1.0),
+    )
+
+    def change(images, masks):
+        images, masks = move(images, masks)
+        return tones(images.clamp(0.001, 1)).clamp(0, 1), (masks > 0.5).float()
+
+    return change
+
+
+def train(images: np.ndarray, masks: np.ndarray, size: int, steps: int, seed: int, device: str, wide: bool = False):
+    """The net after `steps` of batch 16; with `wide`, on views that `wider` changes."""
     import torch
     import torch.nn.functional as F
 
@@ -125,12 +149,15 @@ def train(images: np.ndarray, masks: np.ndarray, size: int, steps: int, seed: in
     optimizer = torch.optim.AdamW(net.parameters(), lr=3e-3, weight_decay=1e-2)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, total_steps=steps, pct_start=0.15)
     generator = torch.Generator(device).manual_seed(seed)
+    change = wider() if wide else None
     order = torch.empty(0, dtype=torch.long, device=device)
     for _ in range(steps):
         if len(order) < 16:
             order = torch.randperm(len(x), generator=generator, device=device)
         batch, order = order[:16], order[16:]
         image, target = augment(x[batch].float() / 255, y[batch].float(), generator)
+        if change:
+            image, target = change(image, target)
         logits = net(image).logits
         p = logits.sigmoid()
         dice = 1 - (2 * (p * target).sum((1, 2, 3)) + 1) / (p.sum((1, 2, 3)) + target.sum((1, 2, 3)) + 1)
@@ -142,20 +169,25 @@ def train(images: np.ndarray, masks: np.ndarray, size: int, steps: int, seed: in
     return net
 
 
-def per_image_dice(net, images: np.ndarray, masks: np.ndarray, device: str) -> np.ndarray:
-    """Dice of every picture at threshold 0.5; 1 where both are empty."""
+def probabilities(net, images: np.ndarray, device: str, flips: bool = False) -> np.ndarray:
+    """Foreground probabilities ``(n, size, size)``, with `flips` the mean over the picture's four mirror images."""
     import torch
 
     net.eval()
-    scores = []
+    found = []
+    mirrors = ((), (-1,), (-2,), (-1, -2)) if flips else ((),)
     with torch.no_grad():
         for i in range(0, len(images), 64):
             x = torch.from_numpy(images[i : i + 64]).permute(0, 3, 1, 2).to(device).float() / 255
-            p = (net(x).logits > 0)[:, 0].float()
-            t = torch.from_numpy(masks[i : i + 64]).to(device).float()
-            both, total = (p * t).sum((1, 2)), p.sum((1, 2)) + t.sum((1, 2))
-            scores.append(torch.where(total > 0, 2 * both / total.clamp(min=1), 1.0))
-    return torch.cat(scores).cpu().numpy()
+            found.append(sum(net(x.flip(axes)).logits.sigmoid().flip(axes) for axes in mirrors) / len(mirrors))
+    return torch.cat(found)[:, 0].cpu().numpy()
+
+
+def per_image_dice(p: np.ndarray, masks: np.ndarray, threshold: float = 0.5) -> np.ndarray:
+    """Dice of every picture; 1 where both are empty."""
+    p = p > threshold
+    both, total = (p & (masks > 0)).sum((1, 2)), p.sum((1, 2)) + masks.sum((1, 2), dtype=int)
+    return np.where(total > 0, 2 * both / np.maximum(total, 1), 1.0)
 
 
 def halves(ids: np.ndarray) -> dict[str, np.ndarray]:
@@ -181,6 +213,12 @@ def main() -> None:
     parser.add_argument("--n", type=int, default=None, help="drawn pictures; default: none is seen twice")
     parser.add_argument("--workers", type=int, default=os.cpu_count())
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--wide", action="store_true", help="train on views of other zooms and tones as well")
+    parser.add_argument(
+        "--calibrate",
+        action="store_true",
+        help="also score the report half with the mean over four flips and the tune half's best threshold",
+    )
     parser.add_argument("--real", type=Path, help="a file that --pack wrote; default: $TUTSEG_DATA")
     parser.add_argument("--pack", type=Path, help="write the real sets of this kind to this file and stop")
     parser.add_argument("--out", type=Path)
@@ -212,15 +250,22 @@ def main() -> None:
                 options["look"] = look
                 images, masks = draw(n, args.workers, options)
                 drawn = time.perf_counter()
-                net = train(images, masks, args.size, args.steps, seed, args.device)
+                net = train(images, masks, args.size, args.steps, seed, args.device, args.wide)
                 row = {"kind": args.kind, "style": style, "without": "+".join(without)}
                 row |= {"look": json.dumps(look) if look else "", "seed": seed, "n": n}
-                row |= {"steps": args.steps, "size": args.size}
+                row |= {"steps": args.steps, "size": args.size, "wide": int(args.wide)}
                 for name, data in real.items():
-                    dice = per_image_dice(net, data["images"], data["masks"], args.device)
-                    for half, chosen in halves(data["ids"]).items():
-                        row[f"{name}_{half}"] = round(float(dice[chosen].mean()), 4)
-                        row[f"{name}_{half}_n"] = int(chosen.sum())
+                    half = halves(data["ids"])
+                    dice = per_image_dice(probabilities(net, data["images"], args.device), data["masks"])
+                    for part, chosen in half.items():
+                        row[f"{name}_{part}"] = round(float(dice[chosen].mean()), 4)
+                        row[f"{name}_{part}_n"] = int(chosen.sum())
+                    if args.calibrate:
+                        p = probabilities(net, data["images"], args.device, flips=True)
+                        found = {t: per_image_dice(p, data["masks"], t) for t in THRESHOLDS}
+                        best = max(THRESHOLDS, key=lambda t: found[t][half["tune"]].mean())
+                        row[f"{name}_threshold"] = best
+                        row[f"{name}_calibrated"] = round(float(found[best][half["report"]].mean()), 4)
                 row |= {"device": args.device, "torch": environment()["torch"], "command": shlex.join(sys.argv)}
                 row |= {"commit": environment()["commit"], "code": environment()["code"]}
                 seconds = f"drawn in {drawn - start:.0f} s, trained and tested in {time.perf_counter() - drawn:.0f} s"

@@ -105,10 +105,14 @@ def _transfer(file_name: str) -> Callable[[Path], str]:
                 spread = f"{statistics.stdev(values):.3f}" if len(values) > 1 else None
                 tuned = statistics.mean(float(row[f"{name}_tune"]) for row in members)
                 n = members[0][f"{name}_report_n"]
-                rows.append(
-                    (f"`{style}`", name, f"{statistics.mean(values):.3f}", spread, len(values), n, f"{tuned:.3f}")
-                )
+                cells = [f"`{style}`", name, f"{statistics.mean(values):.3f}", spread, len(values), n, f"{tuned:.3f}"]
+                if f"{name}_calibrated" in trained[0]:
+                    calibrated = [float(row[f"{name}_calibrated"]) for row in members]
+                    each = ", ".join(f"{row[f'{name}_calibrated']} at {row[f'{name}_threshold']}" for row in members)
+                    cells.append(f"{statistics.mean(calibrated):.3f}: {each}")
+                rows.append(cells)
         heads = ["drawn style", "real data", "Dice, report half", "sd over seeds", "seeds", "images", "tune half"]
+        heads += ["report half, calibrated: each seed at its threshold"] * (len(rows[0]) - len(heads))
         origins = {(row["command"], row["steps"], row["device"], row["torch"], row["commit"]) for row in trained}
         notes = [f"`{c}`: {s} steps, {d}, torch {t}, commit `{commit}`." for c, s, d, t, commit in sorted(origins)]
         return table(heads, rows, right=range(2, 7)) + "\n" + "\n".join(f"- {note}" for note in notes) + "\n"
