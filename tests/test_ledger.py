@@ -245,6 +245,56 @@ def test_sides_of_a_claim_share_their_setup(run, collected):
     assert found.verdict.verdict == "not reproduced" and {i.trial.steps for i in found.trials} == {600}
 
 
+def test_one_image_scores_are_evidence_with_the_truths_choice_and_nothing_masked(tmp_path, monkeypatch):
+    from tutseg.training.one_image import COLUMNS
+
+    monkeypatch.setenv("TUTSEG_RUNS", str(tmp_path / "none"))
+    level = {"s3-net-paper": 0.1, "s3-net-code": 0.3, "sgscn": 0.0, "ms-former": 0.02, "iic": 0.0}
+    rows, origins = [], []
+    for name, gain in level.items():
+        options = {"reading": name.removeprefix("s3-net-")} if name.startswith("s3-net") else {}
+        common = {"variant": f"table-1/{name}", "data": "ph2", "size": 96}
+        row = common | {"method": "s3-net" if options else name, "options": json.dumps(options), "reading": ""}
+        for seed in range(3):
+            for i, dice in enumerate(scores(gain - 0.3, seed, name)):
+                own = {"id": f"IMD{i:03d}", "seed": seed, "hm": 1 - dice / (2 - dice), "xor": 0.2}
+                rows.append(row | own | {"dice": dice, "rule": "oracle", "leak": 0})
+                rows += [
+                    row | own | {"dice": 0.99, "rule": rule, "leak": leak}
+                    for rule, leak in (("oracle", 4), ("darkest", 0))
+                ]
+        origins.append(
+            common | {"fingerprint": "f", "device": "cpu", "torch": "2", "code": "c", "command": "python it"}
+        )
+    (tmp_path / "results/s3-net-ph2").mkdir(parents=True)
+    for file, columns, lines in (("scores", COLUMNS, rows), ("provenance", list(origins[0]), origins[:-1])):
+        with open(tmp_path / f"results/s3-net-ph2/{file}.csv", "w", newline="") as handle:
+            writer = csv.DictWriter(handle, columns)
+            writer.writeheader()
+            writer.writerows(lines)
+    evidence = read_evidence(tmp_path / "results")
+    # the last one, iic, has no provenance: half done
+    assert {item.trial.method for item in evidence} == {"s3-net", "sgscn", "ms-former"}
+    cell = next(
+        e for e in entries("s3-net", 1, evidence) if (e.cell.row, e.cell.metric) == ("Our Method", "dice") and e.ours
+    )
+    expected = 100 * np.mean([scores(-0.2, seed, "s3-net-paper") for seed in range(3)])
+    assert cell.ours.value == pytest.approx(expected) and (cell.ours.seeds, cell.ours.n_images) == (3, IMAGES)
+    assert "one picture at a time at 96 px" in cell.ours.setup
+    decided = {item.claim.id: item.verdict for item in verdicts("s3-net", evidence)}
+    assert decided["s3-net-04"].verdict == "reproduced" and decided["s3-net-04"].effect == pytest.approx(0.08, abs=0.01)
+    assert "k-means" in decided["s3-net-01"].why
+
+
+def test_a_row_that_names_no_option_means_the_methods_defaults():
+    import inspect
+
+    from tutseg.methods import method_class
+
+    for method, option in (("k-means", "k"), ("s3-net", "reading")):
+        assert inspect.signature(method_class(method)).parameters[option].default == ledger.UNNAMED[option]
+
+
 def test_what_is_not_attempted_says_why(run, collected):
     found = {item.claim.id: item for item in verdicts(None, ())}
     assert len(found) == len(load_claims())

@@ -51,6 +51,13 @@ def test_committed_scores_leave_out_what_is_half_done(rows, tmp_path):
     kept, note = report.committed_scores(tmp_path)
     assert set(kept["variant"]) == {"group/a"} and "fingerprint: f" in note and "one_image_scores" in note
     assert report.methods_table(kept, {}, note).note == note
+    assert report.methods_table(kept, {}, note, "lung").heads[1] == "paper, LUNG (Table 1)"
+
+
+def test_seconds_are_medians_over_pictures_and_seeds(rows):
+    table = report.seconds_table(rows.assign(seconds=np.arange(len(rows)) % 3 + 1.0), "somewhere")
+    assert table.note == "somewhere" and len(table.rows) == rows["variant"].nunique()
+    assert all(1 <= float(row[1]) <= 3 for row in table.rows)
 
 
 def test_the_lessons_hold_on_noise():

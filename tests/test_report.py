@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from tutseg.errors import InputError
-from tutseg.report import trained
+from tutseg.report import pages, trained
 from tutseg.report.tables import (
     Group,
     ablation_table,
@@ -152,3 +152,18 @@ def test_contours_compare_runs_of_one_share_and_seed(monkeypatch):
     runs = [run("cps", 0.02, 0), run("cps", 0.04, 0), run("cps", 0.04, 1), run("dme-fd", 0.04, 1), run("cct", 0.08, 1)]
     assert trained.contour_sheet(runs) == ["cps", "dme-fd"]
     assert (shown[0].labelled, shown[0].seed) == (0.04, 1)
+
+
+def test_the_transfer_page_sets_calibrated_dice_beside_the_plain_one(monkeypatch, tmp_path):
+    row = {"style": "synth", "kvasir_tune": 0.3, "kvasir_report": 0.4, "kvasir_report_n": 9}
+    row |= {"command": "benchmarks/transfer.py", "steps": 600, "device": "cpu", "torch": "2", "commit": "c"}
+    monkeypatch.setattr(pages, "_evidence", lambda name: tmp_path / name)
+
+    def page(rows):
+        lines = [",".join(rows[0]), *(",".join(map(str, each.values())) for each in rows)]
+        (tmp_path / "transfer-endoscopy.csv").write_text("\n".join(lines))
+        return pages.GENERATED["transfer-polyps"](tmp_path)
+
+    assert "calibrated" not in page([row])
+    text = page([row | {"kvasir_threshold": t, "kvasir_calibrated": dice} for t, dice in ((0.3, 0.5), (0.2, 0.46))])
+    assert "calibrated" in text and "| 0.480: 0.5 at 0.3, 0.46 at 0.2 |" in text and "| 0.400 |" in text

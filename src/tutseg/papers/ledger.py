@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from tutseg.errors import InputError
-from tutseg.files import canonical_json, project_root, runs_folder
+from tutseg.files import canonical_json, csv_rows, project_root, runs_folder
 from tutseg.papers.cell import Cell
 from tutseg.papers.claims import (
     MIN_SEEDS,
@@ -40,6 +40,8 @@ from tutseg.training.trial import Trial, make_trial
 CELL_FIELDS = ("method", "options", "labelled", "data", "test_data", "seed", "fold", "paper", "evaluations")
 # Fields of our own studies: papers have the default, whether they say so or not.
 STUDY_FIELDS = ("augment", "start")
+# Options of one-image methods at the values that a paper's row means without naming them.
+UNNAMED = {"k": 3, "reading": "paper"}
 NO_SCORE = {
     "params_m": "a count and no score: `tutseg nets` prints it beside the published one",
     "time_s": "times depend on the hardware; only their ratios could be compared",
@@ -110,7 +112,8 @@ def read_evidence(results: Path | None = None, runs: bool = True) -> tuple[Finis
     Parameters
     ----------
     results : Path, optional
-        Folder with a folder of ``trials.csv`` and ``dice.csv`` a spec; by default the project's ``results``.
+        Folder with a folder of ``trials.csv`` and ``dice.csv`` a spec, and of ``scores.csv`` and ``provenance.csv`` a
+        list of one-image experiments; by default the project's ``results``.
     runs : bool
         Also read finished runs (`runs_folder`), which hold every score of every image.
 
@@ -124,6 +127,8 @@ def read_evidence(results: Path | None = None, runs: bool = True) -> tuple[Finis
     for path in sorted(results.glob("*/trials.csv")):
         for item in _collected(path):
             found.setdefault(item.id, item)
+    for path in sorted(results.glob("*/scores.csv")):
+        found |= {item.id: item for item in _one_image(path)}
     for path in sorted(runs_folder().glob("*/result.json")) if runs else ():
         item = _run(path)
         if item.id not in found or found[item.id].provenance["data"] == item.provenance["data"]:
@@ -168,6 +173,35 @@ def _collected(path: Path) -> Iterable[Finished]:
             )
         except (KeyError, ValueError) as error:
             raise InputError(f"{path}: trial {row.get('id')}: {error}", "collect it again") from error
+
+
+def _one_image(path: Path) -> Iterable[Finished]:
+    """Scores of the one-image methods, a trial a variant and seed: the truth chooses the cluster, nothing is masked."""
+    origins = {row["variant"]: row for row in csv_rows(path.parent / "provenance.csv")}
+    trials: dict[tuple[str, str], list[dict[str, str]]] = {}
+    for row in csv_rows(path):
+        if row["variant"] in origins and not row["change"] and (row["rule"], row["leak"]) == ("oracle", "0"):
+            trials.setdefault((row["variant"], row["seed"]), []).append(row)
+    for (variant, seed), rows in trials.items():
+        options = {name: value for name, value in json.loads(rows[0]["options"]).items() if UNNAMED.get(name) != value}
+        fields = {name: rows[0][name] for name in ("method", "data")} | {
+            "options": options,
+            "paper": "s3-net",
+            "net": "",
+        }
+        images = {score: {row["id"]: float(row[score]) for row in rows} for score in ("dice", "hm", "xor")}
+        values = {score: np.array(list(each.values())) for score, each in images.items()}
+        origin = origins[variant]
+        yield Finished(
+            f"{path.parent.name} {variant} {seed}",
+            make_trial(size=int(rows[0]["size"]), seed=int(seed), **fields),
+            {score: {"per_image": float(each.mean())} for score, each in values.items()},
+            {score: float(each.std()) for score, each in values.items()},
+            images,
+            len(rows),
+            {"data": origin["fingerprint"]} | {name: origin[name] for name in ("command", "device", "torch", "code")},
+            f"results/{path.parent.name}",
+        )
 
 
 def _parsed(text: str) -> Any:
@@ -270,6 +304,8 @@ class Entry:
 def describe_setup(trials: Sequence[Finished]) -> str:
     """Network, size, steps and protocol of trials of one setup (several networks where the table names them)."""
     first = trials[0].trial
+    if not first.net:
+        return f"one picture at a time at {first.size} px, the cluster chosen by the truth, nothing masked"
     words = [
         " and ".join(dict.fromkeys(item.trial.net for item in trials)) + f" at {first.size} px",
         f"{first.steps} steps of {first.batch}",
