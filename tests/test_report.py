@@ -166,4 +166,4 @@ def test_the_transfer_page_sets_calibrated_dice_beside_the_plain_one(monkeypatch
 
     assert "calibrated" not in page([row])
     text = page([row | {"kvasir_threshold": t, "kvasir_calibrated": dice} for t, dice in ((0.3, 0.5), (0.2, 0.46))])
-    assert "calibrated" in text and "| 0.480: 0.5 at 0.3, 0.46 at 0.2 |" in text and "| 0.400 |" in text
+    assert "calibrated" in text and "| 0.480: 0.500 at 0.3, 0.460 at 0.2 |" in text and "| 0.400 |" in text

@@ -108,7 +108,8 @@ def _transfer(file_name: str) -> Callable[[Path], str]:
                 cells = [f"`{style}`", name, f"{statistics.mean(values):.3f}", spread, len(values), n, f"{tuned:.3f}"]
                 if f"{name}_calibrated" in trained[0]:
                     calibrated = [float(row[f"{name}_calibrated"]) for row in members]
-                    each = ", ".join(f"{row[f'{name}_calibrated']} at {row[f'{name}_threshold']}" for row in members)
+                    pairs = zip(calibrated, (row[f"{name}_threshold"] for row in members), strict=True)
+                    each = ", ".join(f"{dice:.3f} at {threshold}" for dice, threshold in pairs)
                     cells.append(f"{statistics.mean(calibrated):.3f}: {each}")
                 rows.append(cells)
         heads = ["drawn style", "real data", "Dice, report half", "sd over seeds", "seeds", "images", "tune half"]
