@@ -79,7 +79,8 @@ def sources(code: str, words: Iterable[str], package: Path) -> list[Path]:
     """
     registered = _registered()
     registries = {package / "nets" / "__init__.py", package / "methods" / "__init__.py"}
-    paper_names = {package / "training" / "trial.py": {"dme-fd"}}  # there it is a trial's default paper, no method
+    # There they are the papers of trials, no methods.
+    paper_names = {package / "training" / "trial.py": {"dme-fd"}, package / "papers" / "ledger.py": {"s3-net"}}
     dotted, literals = _names(code)
     pending, found = set(dotted), set()
     pending |= {registered[name] for name in (literals | set(words)) & registered.keys()}
