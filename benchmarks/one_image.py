@@ -1,24 +1,32 @@
 """Seconds a picture of every one-image method, and what S3-Net's speed-up comes from.
 
     python benchmarks/one_image.py [--size 256] [--pictures 2] [--threads 2] [--methods s3-net k-means ...]
+        [--out results/s3-net-speed.csv]
 
 The yardstick is `plain_s3_net`: one picture at a time, ordinary modules, torchvision's deformable convolution, as in
 the authors' notebook. All ratios are measured in one run, in turn, and the results are compared before the times.
 """
 
 import argparse
+import shlex
+import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.ops import deform_conv2d
 
 from tutseg.data.synth import Synth
+from tutseg.files import atomic_write
 from tutseg.methods import CARDS, build_method
 from tutseg.methods.s3_net import S3Net, affine_loss_literal
 from tutseg.nets.s3_encoder import S3Encoder
+from tutseg.training.run import environment
 
 
 class TorchvisionDeform(nn.Module):
@@ -69,7 +77,11 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--pictures", type=int, default=2)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument(
+        "--repeats", type=int, default=3, help="of the comparison; the table has the median and the range"
+    )
     parser.add_argument("--methods", nargs="*", default=[name for name, c in CARDS.items() if c.kind == "one-image"])
+    parser.add_argument("--out", type=Path, help="write the comparison to this CSV")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     drawn = Synth(given.pictures, size=given.size)
@@ -77,21 +89,40 @@ def main() -> None:
 
     ours = S3Net("code")
     seconds(lambda: ours.segment(images[:1, :, :64, :64]))  # the first call loads kernels
-    plain, expected = seconds(lambda: plain_s3_net(images))
-    print(f"S3-Net `code`, {given.pictures} pictures of {given.size} px, {given.threads} threads")
-    print(f"{'plain loop':24s} {plain / len(images):8.2f} s a picture")
-    for name, run in {
-        "segment (one by one)": lambda: ours.segment(images),
-        "all side by side": lambda: ours.cluster(images, [0] * len(images)),
-    }.items():
-        spent, result = seconds(run)
-        differ = float((result != expected).float().mean())
-        print(
-            f"{name:24s} {spent / len(images):8.2f} s a picture, x {plain / spent:.2f}, pixels differing {differ:.1e}"
+    ways = {
+        "plain loop": lambda: plain_s3_net(images),
+        "ours, one by one": lambda: ours.segment(images),
+        "ours, side by side": lambda: ours.cluster(images, [0] * len(images)),
+    }
+    spent = {name: [] for name in ways}
+    maps = {}
+    for _ in range(given.repeats):
+        for name, run in ways.items():
+            took, maps[name] = seconds(run)
+            spent[name].append(took / len(images))
+    origin = {"pictures": given.pictures, "size": given.size, "threads": given.threads}
+    origin |= {key: environment()[key] for key in ("torch", "commit", "code")}
+    origin["command"] = "python " + shlex.join(sys.argv)
+    lines = []
+    for name, took in spent.items():
+        ratio = np.array(spent["plain loop"]) / took
+        differ = float((maps[name] != maps["plain loop"]).float().mean())
+        lines.append(
+            {
+                "way": name,
+                "seconds": f"{np.median(took):.2f}",
+                "ratio": f"{np.median(ratio):.2f} ({ratio.min():.2f} to {ratio.max():.2f})",
+                "differing": f"{differ:.1e}",
+                "repeats": given.repeats,
+                **origin,
+            }
         )
+        print(*(f"{key} {lines[-1][key]}" for key in ("way", "seconds", "ratio", "differing")), sep="; ", flush=True)
+    if given.out:
+        atomic_write(given.out, pd.DataFrame(lines).to_csv(index=False))
     for name in given.methods:
-        spent, _ = seconds(lambda name=name: build_method(name).segment(images))
-        print(f"{name:24s} {spent / len(images):8.2f} s a picture")
+        took, _ = seconds(lambda name=name: build_method(name).segment(images))
+        print(f"{name:24s} {took / len(images):8.2f} s a picture")
 
 
 if __name__ == "__main__":

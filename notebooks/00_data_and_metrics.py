@@ -151,8 +151,10 @@ leak_table(project_root() / "results" / "leaks.csv")
 #
 # Everything starts with four counts of pixels: $TP$, $FP$, $FN$ and $TN$ (lesion is positive). Then
 #
-# $$D = \frac{2TP}{2TP+FP+FN},\quad J = \frac{TP}{TP+FP+FN} = \frac{D}{2-D},\quad
-# \mathrm{PRE} = \frac{TP}{TP+FP},\quad \mathrm{SEN} = \frac{TP}{TP+FN},\quad \mathrm{SPE} = \frac{TN}{TN+FP},$$
+# $$\begin{gathered}
+# D = \frac{2TP}{2TP+FP+FN},\quad J = \frac{TP}{TP+FP+FN} = \frac{D}{2-D}, \\
+# \mathrm{PRE} = \frac{TP}{TP+FP},\quad \mathrm{SEN} = \frac{TP}{TP+FN},\quad \mathrm{SPE} = \frac{TN}{TN+FP},
+# \end{gathered}$$
 #
 # Hammoude's $HM = 1 - J$ and $XOR = (FP+FN)/(TP+FN)$, and two distances between outlines, HD95 and ASD.
 

@@ -67,9 +67,11 @@ diagram(
 #
 # **Equations 1 to 3** are inception large-kernel attention. With $F(x)$ a convolution of the features,
 #
-# $$\mathrm{Inc}(x) = \{(\mathrm{DW\text{-}Conv}(F(x)))_r \mid r \in \mathbb N\}, \quad
-#   \mathrm{Attention} = \mathrm{Conv}_{1\times1}(\mathrm{DW\text{-}D\text{-}Conv}(\mathrm{Inc}(x))), \quad
-#   \mathrm{Output} = \mathrm{Attention} \otimes F(x).$$
+# $$\begin{aligned}
+# \mathrm{Inc}(x) &= \{(\mathrm{DW\text{-}Conv}(F(x)))_r \mid r \in \mathbb N\}, \\
+# \mathrm{Attention} &= \mathrm{Conv}_{1\times1}(\mathrm{DW\text{-}D\text{-}Conv}(\mathrm{Inc}(x))), \\
+# \mathrm{Output} &= \mathrm{Attention} \otimes F(x).
+# \end{aligned}$$
 #
 # Small filters of several sizes first, then a dilated one; the published code has it the other way round.
 

@@ -30,6 +30,8 @@ def test_groups_are_seeds_by_pictures(rows):
     assert (first.name, second.name) == ("a", "b")
     assert np.allclose(first.values, [[0.5, 0.7], [0.6, 1.0]]) and np.allclose(second.values, [[0.2, 0.4]] * 2)
     assert np.allclose(report.groups(rows, leak=6)[1].values, [[0.22, 0.42]] * 2)
+    halfway = rows[(rows["variant"] != "group/b") | (rows["id"] != "q") | (rows["seed"] != 1)]
+    assert np.allclose(report.groups(halfway)[1].values, [[0.2], [0.2]])
 
 
 def test_methods_table_stands_beside_the_paper(rows):
@@ -39,7 +41,10 @@ def test_methods_table_stands_beside_the_paper(rows):
     assert of["oracle, no leak (± sd over seeds)"] == "70.0 ± 14.1"  # means over pictures: 60 and 80
     assert of["oracle, 4 px leak"].startswith("71.0") and of["oracle, 6 px leak"].startswith("72.0")
     assert of["label-free (darkest)"].startswith("73.0") and of["n = seeds × images"] == "2 × 2"
-    assert of["sd over images"] == "15" and of["HM / XOR, no leak"] == "25.0 / 50.0"  # 10 and 20
+    assert of["sd over images"] == "15"  # 10 and 20
+    areas = dict(zip((other := report.areas_table(rows, {"a": "Our Method"})).heads, other.rows[0], strict=True))
+    assert areas["HM: paper, PH2"] == "20.4" and areas["n = seeds × images"] == "2 × 2"
+    assert [cell[:4] for head, cell in areas.items() if "ours" in head] == ["25.0", "50.0"]
     assert report.hardest(rows, "group/a", 1) == ["p"]
 
 
@@ -123,3 +128,19 @@ def test_the_explorer_of_weights_shows_the_map_of_each_combination(tmp_path):
     state = {"picture": "p", "λ1": "1.2", "λ2": "0", "λ3": "1"}
     assert figure.numbers(**state) == {"clusters": 4, "Dice, oracle": 0.2, "Dice, darkest": 0.25}
     assert figure.place(**state) == 2 and figure.start() == {"picture": "p", "λ1": "0.6", "λ2": "0", "λ3": "1"}
+
+
+def test_robustness_is_told_by_method_and_change(rows):
+    made = [
+        rows[rows["variant"] == "group/a"].assign(variant=f"robust/{method} {change}", flips=flips)
+        for flips, method in ((0.1, "paper"), (0.3, "code"))
+        for change in ("angle=10", "angle=30", "scale=0.9", "hair=1")
+    ]
+    table = report.robustness_table(pd.concat(made))
+    assert table.heads == ("method", "angle=10", "angle=30", "scale=0.9", "hair") and "2 seed(s) × 2" in table.caption
+    assert [line[0] for line in table.rows] == ["paper", "code"]
+    assert table.rows[1][1].startswith("30.0 (30.0 to 30.0) flipped; Dice 70.0 (")
+    flips, dice = np.split(np.array(report.robustness_figure(pd.concat(made)).axes), 2)
+    assert [axis.get_xlabel() for axis in dice] == ["angle, degrees", "scale", "hair"]
+    drawn = {bars.get_label(): tuple(bars.lines[0].get_ydata()) for bars in flips[0].containers}
+    assert drawn == {"paper": (10, 10), "code": (30, 30)}

@@ -1,7 +1,7 @@
 """Tables and figures of the methods that segment one picture, from the rows of `tutseg.training.one_image`."""
 
 from collections.abc import Mapping, Sequence
-from itertools import product
+from itertools import product, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -90,11 +90,14 @@ def turn_table(image: Tensor, seed: int = 0, **options: Any) -> Table:
 
 
 def groups(rows: pd.DataFrame, rule: str = "oracle", leak: int = 0, score: str = "dice") -> list[Group]:
-    """Rows of `evaluate_one_image` as one `Group` a variant, seeds by pictures, under one way of scoring."""
+    """Rows of `evaluate_one_image` as one `Group` a variant, seeds by pictures, under one way of scoring.
+
+    A picture that not all seeds of its variant have (of a run that goes on) is left out.
+    """
     part = rows[(rows["rule"] == rule) & (rows["leak"] == leak)]
     found = []
     for variant in part["variant"].unique():
-        own = part[part["variant"] == variant].pivot(index="seed", columns="id", values=score)
+        own = part[part["variant"] == variant].pivot(index="seed", columns="id", values=score).dropna(axis=1)
         found.append(Group(variant.split("/")[-1], own.to_numpy(dtype=float), []))
     return found
 
@@ -107,8 +110,8 @@ def _note(rows: pd.DataFrame) -> str:
     return f"data: {data}; seeds: {seeds}; code: {code_stamp()}; options: {'; '.join(options)}."
 
 
-def _printed(number: int, row: str | None, **setting: str) -> str:
-    cells = find_cells("s3-net", number, row, "dice", {"data": "ph2", **setting}) if row else []
+def _printed(number: int, row: str | None, metric: str = "dice", **setting: str) -> str:
+    cells = find_cells("s3-net", number, row, metric, {"data": "ph2", **setting}) if row else []
     return str(cells[0].value) if cells else "–"
 
 
@@ -122,12 +125,18 @@ def _interval(values: np.ndarray, sign: str = "") -> str:
 
 
 def committed_scores(folder: Path) -> tuple[pd.DataFrame, str]:
-    """Rows of ``benchmarks/one_image_scores.py``, but for half-done experiments, and where they came from."""
+    """Rows of ``benchmarks/one_image_scores.py``, but for experiments never finished, and where they came from."""
     rows = read_rows(folder / "scores.csv")
-    origin = {row["variant"]: row for row in csv_rows(folder / "provenance.csv")}
-    rows = rows[rows["variant"].isin(origin)]
-    kept = ("data", "fingerprint", "size", "device", "torch", "commit", "code", "command")
-    found = {key: list(dict.fromkeys(row[key] for row in origin.values())) for key in kept}
+    origin = list(csv_rows(folder / "provenance.csv"))
+    rows = rows[rows["variant"].isin([row["variant"] for row in origin])]
+    found = {
+        key: list(dict.fromkeys(row[key] for row in origin))
+        for key in ("data", "fingerprint", "size", "device", "torch", "commit", "code", "command")
+    }
+    if len(commands := found["command"]) > 1:
+        words = [command.split() for command in commands]
+        same = len(list(takewhile(lambda column: len(set(column)) == 1, zip(*words, strict=False))))
+        found["command"] = [f"{' '.join(words[0][:same])} [{' | '.join(' '.join(each[same:]) for each in words)}]"]
     return rows, "; ".join(f"{key}: {', '.join(values)}" for key, values in found.items()) + "."
 
 
@@ -146,7 +155,6 @@ def methods_table(rows: pd.DataFrame, paper_rows: Mapping[str, str], note: str =
         Which of the paper's columns stands beside them.
     """
     scored = {each: groups(rows, *each) for each in SCORED}
-    hm, xor = (groups(rows, score=score) for score in ("hm", "xor"))
     lines = []
     for i, oracle in enumerate(scored["oracle", 0]):
         k, n = oracle.values.shape
@@ -159,17 +167,35 @@ def methods_table(rows: pd.DataFrame, paper_rows: Mapping[str, str], note: str =
                 *(_with_spread(scored[each][i]) for each in (("oracle", 4), ("oracle", 6), ("darkest", 0))),
                 f"{k} × {n}",
                 percent(oracle.image_spread, 0),
-                f"{percent(hm[i].mean)} / {percent(xor[i].mean)}",
+                percent(oracle.values.std(0, ddof=1).mean(), 0) if k > 1 else "–",
             )
         )
     heads = (
         "method", f"paper, {data.upper()} (Table 1)", "oracle, no leak (± sd over seeds)", "95 % interval",
         "oracle, 4 px leak", "oracle, 6 px leak", "label-free (darkest)", "n = seeds × images", "sd over images",
-        "HM / XOR, no leak",
+        "sd over seeds, one image",
     )  # fmt: skip
     return Table(
         heads, tuple(lines), "Dice % under every way of choosing the cluster and of scoring it", note or _note(rows)
     )
+
+
+def areas_table(rows: pd.DataFrame, paper_rows: Mapping[str, str], note: str = "", data: str = "ph2") -> Table:
+    """The other two scores of S3-Net Table 1, HM and XOR, beside ours without leak; arguments of `methods_table`."""
+    found = [groups(rows, score=score) for score in ("hm", "xor")]
+    lines = []
+    for pair in zip(*found, strict=True):
+        printed = paper_rows.get(pair[0].name)
+        cells = [
+            cell
+            for metric, group in zip(("hm", "xor"), pair, strict=True)
+            for cell in (_printed(1, printed, metric, data=data), f"{_with_spread(group)} ({_interval(group.values)})")
+        ]
+        k, n = pair[0].values.shape
+        lines.append((pair[0].name, *cells, f"{k} × {n}"))
+    ours = "ours ± sd over seeds (95 % interval)"
+    heads = ("method", f"HM: paper, {data.upper()}", f"HM: {ours}", "XOR: paper", f"XOR: {ours}", "n = seeds × images")
+    return Table(heads, tuple(lines), "HM and XOR %, lower is better; oracle, no leak", note or _note(rows))
 
 
 def seconds_table(rows: pd.DataFrame, note: str) -> Table:
@@ -182,10 +208,11 @@ def seconds_table(rows: pd.DataFrame, note: str) -> Table:
     return Table(heads, tuple(lines), f"Time at {rows['size'].iloc[0]} px", note)
 
 
-def ablation_table(rows: pd.DataFrame, readings: Sequence[str] = ("paper", "code")) -> Table:
+def ablation_table(rows: pd.DataFrame, note: str = "", readings: Sequence[str] = ("paper", "code")) -> Table:
     """S3-Net Table 2 (which loss is worth what) beside ours in several readings.
 
-    Each reading has a column of Dice and one of the difference to L_ce alone, paired by picture and seed.
+    Each reading has a column of Dice and one of the difference to L_ce alone, paired by picture and seed. `note` is
+    that of `methods_table`.
     """
     found = {group.name: group for group in groups(rows)}
     printed = {"ce": "L_ce", "ce-at": "L_ce+L_AT", "ce-s": "L_ce+L_S", "ce-at-s": "L_ce+L_AT+L_S"}
@@ -205,24 +232,66 @@ def ablation_table(rows: pd.DataFrame, readings: Sequence[str] = ("paper", "code
     for reading in readings:
         heads += [f"ours, `{reading}` (± sd over seeds)", f"`{reading}` − L_ce (95 % interval)"]
     caption = f"Dice % by loss terms; oracle, no leak; n = {k} seeds × {n} images"
-    return Table(tuple(heads), tuple(lines), caption, _note(rows))
+    return Table(tuple(heads), tuple(lines), caption, note or _note(rows))
+
+
+def _robust(rows: pd.DataFrame) -> dict[tuple[str, str], dict[str, Group]]:
+    """(Method, change) -> flips and oracle Dice of an experiment ``robust/METHOD CHANGE``."""
+    found: dict[tuple[str, str], dict[str, Group]] = {}
+    for score in ("flips", "dice"):
+        for group in groups(rows, score=score):
+            method, change = group.name.split(" ", 1)
+            found.setdefault((method, change), {})[score] = group
+    return found
 
 
 def robustness_table(rows: pd.DataFrame) -> Table:
     """Who keeps his labels when the picture changes: share of flipped pixels and Dice, a column a change."""
-    part = rows[(rows["rule"] == "oracle") & (rows["leak"] == 0)]
-    part = part.assign(runner=part["variant"].str.split("/").str[-1].str.split(" ").str[0])
-    changes = list(part["change"].unique())
-    lines = []
-    for runner in part["runner"].unique():
-        cells = [runner]
-        for change in changes:
-            own = part[(part["runner"] == runner) & (part["change"] == change)]
-            cells.append(f"{percent(own['flips'].mean())} flipped, Dice {percent(own['dice'].mean())}")
-        lines.append(tuple(cells))
-    n = f"n = {part['seed'].nunique()} seed(s) × {part['id'].nunique()} images"
+    found = _robust(rows)
+    methods, changes = (list(dict.fromkeys(names)) for names in zip(*found, strict=True))
+    cell = lambda group: f"{percent(group.mean)} ({_interval(group.values)})"
+    lines = [
+        (
+            method,
+            *(f"{cell(at['flips'])} flipped; Dice {cell(at['dice'])}" for at in (found[method, c] for c in changes)),
+        )
+        for method in methods
+    ]
+    seeds, pictures = next(iter(found.values()))["flips"].values.shape
     heads = ("method", *(change.removesuffix("=1") for change in changes))  # "hair", not "hair=1"
-    return Table(heads, tuple(lines), f"Labels lost to a change of the picture, %; {n}", _note(rows))
+    caption = f"Labels lost to a change of the picture, % (95 % interval); n = {seeds} seed(s) × {pictures} images"
+    return Table(heads, tuple(lines), caption, _note(rows))
+
+
+@styled
+def robustness_figure(rows: pd.DataFrame) -> Figure:
+    """Flipped labels and Dice against angle, scale and shear, and under hair, with 95 % intervals."""
+    found = _robust(rows)
+    fields = list(dict.fromkeys(change.split("=")[0] for _, change in found))
+    figure, axes = plt.subplots(
+        2, len(fields), figsize=(7, 4.2), sharey="row", sharex="col", squeeze=False,
+        width_ratios=[1 if field == "hair" else 4 for field in fields],
+    )  # fmt: skip
+    methods = list(dict.fromkeys(method for method, _ in found))
+    for row, (score, title) in zip(axes, {"flips": "labels flipped, %", "dice": "Dice, %"}.items(), strict=True):
+        for axis, field in zip(row, fields, strict=True):
+            at = sorted({float(change.split("=")[1]) for _, change in found if change.startswith(field)})
+            width = (at[-1] - at[0] or 1) / 60
+            for i, (method, colour) in enumerate(zip(methods, PALETTE, strict=False)):
+                values = [100 * found[method, f"{field}={x:g}"][score].values for x in at]
+                means = np.array([value.mean() for value in values])
+                ends = np.array([paired_bootstrap(value) for value in values])
+                place = np.array(at) + width * (i - (len(methods) - 1) / 2)
+                axis.errorbar(place, means, abs(ends.T - means), marker="o", ms=3, lw=1, color=colour, label=method)
+            axis.set(xticks=at, xticklabels=[""] if field == "hair" else [f"{x:g}" for x in at])
+        row[0].set(ylabel=title)
+    for axis, field in zip(axes[-1], fields, strict=True):
+        axis.set(xlabel={"angle": "angle, degrees", "scale": "scale", "shear": "shear, degrees"}.get(field, field))
+    seeds, pictures = next(iter(found.values()))["flips"].values.shape
+    data, size = rows["data"].iloc[0], rows["size"].iloc[0]
+    figure.suptitle(f"{pictures} pictures of {data} at {size} px, {seeds} seed(s)", fontsize=9)
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=len(methods), fontsize=8)
+    return figure
 
 
 @styled
