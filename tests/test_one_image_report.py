@@ -32,6 +32,8 @@ def test_groups_are_seeds_by_pictures(rows):
     assert np.allclose(report.groups(rows, leak=6)[1].values, [[0.22, 0.42]] * 2)
     halfway = rows[(rows["variant"] != "group/b") | (rows["id"] != "q") | (rows["seed"] != 1)]
     assert np.allclose(report.groups(halfway)[1].values, [[0.2], [0.2]])
+    assert set(report.on_shared_pictures(halfway)["id"]) == {"p"}
+    assert len(report.on_shared_pictures(rows)) == len(rows)
 
 
 def test_methods_table_stands_beside_the_paper(rows):

@@ -180,6 +180,12 @@ def methods_table(rows: pd.DataFrame, paper_rows: Mapping[str, str], note: str =
     )
 
 
+def on_shared_pictures(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows of those pictures that every variant and seed has."""
+    had = rows.groupby("id")[["variant", "seed"]].apply(lambda own: len(own.drop_duplicates()))
+    return rows[rows["id"].isin(had[had == len(rows[["variant", "seed"]].drop_duplicates())].index)]
+
+
 def areas_table(rows: pd.DataFrame, paper_rows: Mapping[str, str], note: str = "", data: str = "ph2") -> Table:
     """The other two scores of S3-Net Table 1, HM and XOR, beside ours without leak; arguments of `methods_table`."""
     found = [groups(rows, score=score) for score in ("hm", "xor")]
