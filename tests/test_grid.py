@@ -259,6 +259,14 @@ def test_two_processes_on_one_trial_run_it_once(tmp_path, runs, monkeypatch):
     assert ran == [] and len(starts(runs, trial.id)) == 1
 
 
+def test_what_another_process_runs_is_left_for_last(tmp_path, runs):
+    spec = read_spec(tiny(tmp_path, 3))
+    order = []
+    with grid._alone(runs / spec.trials[0].id):
+        run_serial(spec, attempt=lambda trial, *_: order.append(trial.id) or True)
+    assert order == [trial.id for trial in (*spec.trials[1:], spec.trials[0])]
+
+
 def measured(folder: Path) -> tuple[list[dict[str, str]], str]:
     """A collected table without what a clock decides."""
     rows = list(csv.DictReader(io.StringIO((folder / "trials.csv").read_text())))

@@ -213,6 +213,20 @@ def _alone(folder: Path) -> Iterator[None]:
         yield
 
 
+def _held(folder: Path) -> bool:
+    """Whether another process works in a run folder now."""
+    import fcntl
+
+    try:
+        with open(folder / ".lock") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
+
+
 def _attempt(trial: "Trial", root: str | None, device: str, report: Callable[[str, int, int], None]) -> bool:
     """Run a trial that is not finished; True if it is done afterwards. A failure goes to ``failed.json``.
 
@@ -250,7 +264,8 @@ def run_serial(
 ) -> list["Trial"]:
     """Run every trial that is not done, one after another, cheapest first; a failure is recorded and the rest go on.
 
-    A trial that starts from another has that one run first; of several processes one runs it and the others wait.
+    What another process is at is left for last, so several may work on one spec. A trial that starts from another has
+    that one run first; of several processes one runs it and the others wait.
 
     Parameters
     ----------
@@ -270,13 +285,16 @@ def run_serial(
     """
     k, n = shard
     cheapest_first = sorted(states(spec), key=lambda item: item[0].steps * item[0].size ** 2)
-    failed = []
+    failed, held = [], []
     starts = {trial.id: trial for trial in spec.starts}
-    for trial, state, _ in cheapest_first[k::n]:
+    for trial in itertools.chain((trial for trial, state, _ in cheapest_first[k::n] if state != "done"), held):
+        if trial not in held and _held(runs_folder() / trial.id):
+            held.append(trial)
+            continue
         tell = lambda *stage, trial=trial: report(trial, *stage)
-        if state != "done" and trial.start in starts:
+        if trial.start in starts:
             attempt(starts[trial.start], root, device, tell)
-        if state != "done" and not any(attempt(trial, root, device, tell) for _ in range(retries + 1)):
+        if not any(attempt(trial, root, device, tell) for _ in range(retries + 1)):
             failed.append(trial)
     return failed
 
