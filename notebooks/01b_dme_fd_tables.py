@@ -213,10 +213,10 @@ method_table(real_at_8, "dme-fd", 5, 0.08, {"FDL": "FDL", "CCVC": "CCVC"})
 difference_table(real_at_8, "FDL")
 
 # %% [markdown]
-# Now the real Table 1 above can be explained. **The feature discrepancy as printed costs five to six points here**, with 4 % and
-# with 8 %. Without it DME-FD is level with plain supervised training, and so it is with CCVC's cosine in the place of FDL. It is the
-# same direction as on drawn pictures at 8 %, now with intervals far from zero, and the opposite of the paper's Tables
-# 4 and 5. The floor of $C/2$ is what we suspect; the section on mean and sum below looks at it.
+# Now the real Table 1 above can be explained. **The feature discrepancy as printed costs points here**: five against none (4 %
+# labelled), five and six against CCVC's cosine (4 and 8 %). Without it DME-FD is level with plain supervised training, and so it
+# is with the cosine. It is the same direction as on drawn pictures at 8 %, now with intervals far from zero, and the opposite of
+# the paper's Tables 4 and 5. The floor of $C/2$ is what we suspect; the section on mean and sum below looks at it.
 #
 # The joint mask on top of cross supervision is not decided, and how the two masks are joined makes no difference: all four ways lie
 # within a quarter of a point. The paper prints 0.6 points between them.
