@@ -355,16 +355,16 @@ difference_table(groups(everywhere), "s3-net-code")
 difference_table(groups(everywhere, leak=4), "s3-net-code")
 
 # %% [markdown]
-# Without the leak a network trained for every picture does worse than a threshold and than merged superpixels. With it, it is level
-# with the threshold, both stand at what is printed for MS-Former, and superpixels fall thirteen points behind. *The leak decides the
-# order of the table.* The dark corners of PH2 fall into the lesion's cluster; without the leak they count as
-# mistakes, with it they are deleted.
+# Without the leak S3-Net, a network trained for every picture, does worse than a threshold, than merged superpixels and than IIC.
+# With it, it is level with the threshold, both stand at what is printed for MS-Former, superpixels fall thirteen points behind,
+# and IIC, which was seven points ahead, is four behind. *The leak decides the order of the table.* The dark corners of PH2 fall
+# into the lesion's cluster; without the leak they count as mistakes, with it they are deleted.
 #
 # Then compare "sd over seeds, one image" with the differences between rows. Segment one picture twice with S3-Net, from other
 # initial weights, and Dice typically differs by ten points or more; the paper gives one number and no seed.
 #
-# How far is each printed Dice from ours without leak? k-means and IIC two to four points; SGSCN and MS-Former eight to ten; S3-Net
-# and DeepCluster about twenty, which is more than their intervals. What can explain it: the leak (worth twelve points and more
+# How far is each printed Dice from ours without leak? k-means two to four points; IIC, SGSCN and MS-Former seven to ten; S3-Net
+# and DeepCluster more than twenty, which is more than their intervals. What can explain it: the leak (worth twelve points and more
 # to k-means, Otsu, DeepCluster and S3-Net `code`, hardly anything to SGSCN and merged superpixels); 96 px instead of 256; 120 of the
 # 200 pictures; for DeepCluster also that no paper says how it was brought to one picture.
 #
