@@ -47,7 +47,19 @@ def test_methods_table_stands_beside_the_paper(rows):
     areas = dict(zip((other := report.areas_table(rows, {"a": "Our Method"})).heads, other.rows[0], strict=True))
     assert areas["HM: paper, PH2"] == "20.4" and areas["n = seeds × images"] == "2 × 2"
     assert [cell[:4] for head, cell in areas.items() if "ours" in head] == ["25.0", "50.0"]
+    worse = rows.assign(hm=rows["hm"] + rows["leak"] / 100)
+    assert report.areas_table(worse, {}, leak=4).rows[0][2].startswith("29.0")
     assert report.hardest(rows, "group/a", 1) == ["p"]
+
+
+def test_sizes_are_compared_on_what_both_have(rows):
+    larger = rows[(rows["variant"] == "group/a") & (rows["id"] == "q")].assign(size=16)
+    larger = larger.assign(dice=larger["dice"] - 0.1 * (larger["leak"] == 0))
+    table = report.size_table(larger, rows)
+    assert [head for head in table.heads if "px" in head] == ["Dice at 16 px", "Dice at 8 px"]
+    plain, leaked = table.rows
+    assert plain[:4] == ("a", "0 px", "75.0 ± 21.2", "85.0 ± 21.2") and plain[4].startswith("-10.0 (-10.0")
+    assert leaked[1:4] == ("4 px", "86.0 ± 21.2", "86.0 ± 21.2") and leaked[5] == "2 × 1"
 
 
 def test_committed_scores_leave_out_what_is_half_done(rows, tmp_path):

@@ -186,9 +186,11 @@ def on_shared_pictures(rows: pd.DataFrame) -> pd.DataFrame:
     return rows[rows["id"].isin(had[had == len(rows[["variant", "seed"]].drop_duplicates())].index)]
 
 
-def areas_table(rows: pd.DataFrame, paper_rows: Mapping[str, str], note: str = "", data: str = "ph2") -> Table:
-    """The other two scores of S3-Net Table 1, HM and XOR, beside ours without leak; arguments of `methods_table`."""
-    found = [groups(rows, score=score) for score in ("hm", "xor")]
+def areas_table(
+    rows: pd.DataFrame, paper_rows: Mapping[str, str], note: str = "", data: str = "ph2", leak: int = 0
+) -> Table:
+    """The other two scores of S3-Net Table 1, HM and XOR, beside ours; arguments of `methods_table` and `groups`."""
+    found = [groups(rows, leak=leak, score=score) for score in ("hm", "xor")]
     lines = []
     for pair in zip(*found, strict=True):
         printed = paper_rows.get(pair[0].name)
@@ -200,8 +202,31 @@ def areas_table(rows: pd.DataFrame, paper_rows: Mapping[str, str], note: str = "
         k, n = pair[0].values.shape
         lines.append((pair[0].name, *cells, f"{k} × {n}"))
     ours = "ours ± sd over seeds (95 % interval)"
+    scored = f"leak of {leak} px" if leak else "no leak"
     heads = ("method", f"HM: paper, {data.upper()}", f"HM: {ours}", "XOR: paper", f"XOR: {ours}", "n = seeds × images")
-    return Table(heads, tuple(lines), "HM and XOR %, lower is better; oracle, no leak", note or _note(rows))
+    return Table(heads, tuple(lines), f"HM and XOR %, lower is better; oracle, {scored}", note or _note(rows))
+
+
+def size_table(rows: pd.DataFrame, other: pd.DataFrame, note: str = "") -> Table:
+    """What the size of the picture is worth: oracle Dice at two sizes, on the pictures that both have.
+
+    `rows` and `other` are each of one size; a variant that only one of them has is left out. `note` is that of
+    `methods_table`.
+    """
+    key = ["variant", "id", "seed", "rule", "leak"]
+    common = rows[key].merge(other[key])
+    first, second = (part.merge(common) for part in (rows, other))
+    sizes = [part["size"].iloc[0] for part in (first, second)]
+    lines = []
+    for leak in (0, 4):
+        for one in groups(first, leak=leak):
+            (two,) = groups(second[second["variant"].str.endswith(f"/{one.name}")], leak=leak)
+            change = one.values - two.values
+            gain = f"{100 * change.mean():+.1f} ({_interval(change, '+')})"
+            k, n = change.shape
+            lines.append((one.name, f"{leak} px", _with_spread(one), _with_spread(two), gain, f"{k} × {n}"))
+    heads = ("method", "leak", *(f"Dice at {size} px" for size in sizes), "difference (95 %)", "n = seeds × images")
+    return Table(heads, tuple(lines), "Dice % at two sizes, the same pictures and seeds; oracle", note or _note(rows))
 
 
 def seconds_table(rows: pd.DataFrame, note: str) -> Table:
