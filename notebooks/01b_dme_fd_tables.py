@@ -23,7 +23,7 @@ PROFILE = "lab"  # lab, gpu or paper
 
 # %%
 from tutseg.files import project_root
-from tutseg.report.tables import dice_table, difference_table, group_results, method_table, share_table
+from tutseg.report.tables import at_share, dice_table, difference_table, group_results, method_table, share_table
 from tutseg.workflow.profiles import load_profile
 
 profile = load_profile("01b_dme_fd_tables", PROFILE)
@@ -139,13 +139,7 @@ difference_table(table_4, "+ joint mask + FDL")
 # %% [markdown]
 # ## Table 5: CCVC's cosine loss in the place of FDL
 
-
 # %%
-def at_share(folder, share, names):
-    """Groups of one labelled share, named by their options."""
-    return group_results(folder, lambda row: names.get(row["options"]) if row["labelled"] == share else None)
-
-
 FEATURE_LOSS = {"{}": "FDL", '{"fdl":"cosine"}': "CCVC"}
 table_5 = results / f"dme-fd-table-5-{scale}"
 at_4 = at_share(table_5, "0.04", FEATURE_LOSS)

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 import torch
 
+from tutseg.errors import InputError
 from tutseg.methods.one_image import Trace
 from tutseg.report import one_image as report
 from tutseg.training.one_image import COLUMNS, SCORED
@@ -47,8 +48,6 @@ def test_methods_table_stands_beside_the_paper(rows):
     areas = dict(zip((other := report.areas_table(rows, {"a": "Our Method"})).heads, other.rows[0], strict=True))
     assert areas["HM: paper, PH2"] == "20.4" and areas["n = seeds × images"] == "2 × 2"
     assert [cell[:4] for head, cell in areas.items() if "ours" in head] == ["25.0", "50.0"]
-    worse = rows.assign(hm=rows["hm"] + rows["leak"] / 100)
-    assert report.areas_table(worse, {}, leak=4).rows[0][2].startswith("29.0")
     assert report.hardest(rows, "group/a", 1) == ["p"]
 
 
@@ -62,6 +61,27 @@ def test_sizes_are_compared_on_what_both_have(rows):
     assert leaked[1:4] == ("4 px", "86.0 ± 21.2", "86.0 ± 21.2") and leaked[5] == "2 × 1"
 
 
+def test_sizes_without_a_common_picture_are_refused(rows):
+    with pytest.raises(InputError, match="both sizes"):
+        report.size_table(rows[rows["id"] == "p"], rows[rows["id"] == "q"])
+
+
+def test_print_lies_inside_or_outside_the_interval(rows):
+    made = rows.assign(dice=0.8 + 0.08 * (rows["leak"] == 4), hm=0.204, xor=0.3)
+    table = report.printed_table(made, "group/a", "Our Method")
+    assert [line[:4] for line in table.rows[:2]] == [
+        ("Dice", "0 px", "88.0", "80.0 ± 0.0"),
+        ("Dice", "4 px", "88.0", "88.0 ± 0.0"),
+    ]
+    assert [line[5] for line in table.rows] == ["outside", "inside", "inside", "inside", "outside", "outside"]
+
+
+def test_variants_with_fewer_pictures_are_left_out(rows):
+    halfway = rows[(rows["variant"] != "group/b") | (rows["id"] != "q")]
+    assert set(report.with_most_pictures(halfway)["variant"]) == {"group/a"}
+    assert len(report.with_most_pictures(rows)) == len(rows)
+
+
 def test_committed_scores_leave_out_what_is_half_done(rows, tmp_path):
     rows.to_csv(tmp_path / "scores.csv", index=False)
     origin = {"variant": "group/a", "n": 4, "data": "ph2", "fingerprint": "f", "size": 8, "device": "cpu"}
@@ -70,6 +90,7 @@ def test_committed_scores_leave_out_what_is_half_done(rows, tmp_path):
     kept, note = report.committed_scores(tmp_path)
     assert set(kept["variant"]) == {"group/a"} and "fingerprint: f" in note and "one_image_scores" in note
     assert report.methods_table(kept, {}, note).note == note
+    assert "fingerprint: f" in report.as_above(note) and "one_image_scores" not in report.as_above(note)
     assert report.methods_table(kept, {}, note, "lung").heads[1] == "paper, LUNG (Table 1)"
 
 

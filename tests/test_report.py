@@ -13,6 +13,7 @@ from tutseg.report import pages, trained
 from tutseg.report.tables import (
     Group,
     ablation_table,
+    at_share,
     difference_table,
     differences,
     group_results,
@@ -34,7 +35,15 @@ TRIALS = (
 def evidence(tmp_path) -> Path:
     """Four trials of three pictures, as `collect_results` writes them."""
     fixed = dict.fromkeys(("n_labelled", "n_unlabelled", "n_validation"), 9) | {"n_test": 3}
-    fixed |= {"data": "synth", "net": "unet-s", "size": 64, "steps": 2, "batch": 8, "fingerprint": "f0"}
+    fixed |= {
+        "data": "synth",
+        "net": "unet-s",
+        "size": 64,
+        "steps": 2,
+        "batch": 8,
+        "fingerprint": "f0",
+        "options": "{}",
+    }
     fixed |= {"device": "cpu", "torch": "2", "code": "c0", "command": "tutseg train"}
     rows = [{"id": i, "method": m, "labelled": share, "seed": seed, **fixed} for i, m, share, seed in TRIALS]
     images = [{"image": name, **{i: DICE[i][k] for i in DICE}} for k, name in enumerate(IMAGES)]
@@ -53,6 +62,12 @@ def at_4(row: dict[str, str]) -> str | None:
 def test_results_can_be_read_for_some_images_only(evidence):
     ours, other = group_results(evidence, at_4, lambda image: image["image"] != "b")
     assert ours.values == pytest.approx(np.array([[0.8, 0.7], [0.6, 0.7]])) and other.values.tolist() == [[0.5, 0.4]]
+
+
+def test_one_labelled_share_is_named_by_its_options(evidence):
+    (found,) = at_share(evidence, "0.04", {"{}": "all"})
+    assert found.name == "all" and found.values.tolist() == [list(DICE[i]) for i in ("t0", "t1", "t2")]
+    assert at_share(evidence, "0.5", {"{}": "all"}) == at_share(evidence, "0.04", {"other": "all"}) == []
 
 
 def test_a_difference_counts_only_the_seeds_that_both_have(evidence):

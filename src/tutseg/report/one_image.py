@@ -12,6 +12,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from tutseg.errors import InputError
 from tutseg.files import csv_rows
 from tutseg.methods.one_image import Stack, Trace, affine_grid, choose, move
 from tutseg.methods.s3_net import READINGS, S3Net, affine_loss, affine_loss_literal
@@ -140,6 +141,11 @@ def committed_scores(folder: Path) -> tuple[pd.DataFrame, str]:
     return rows, "; ".join(f"{key}: {', '.join(values)}" for key, values in found.items()) + "."
 
 
+def as_above(origin: str) -> str:
+    """Where rows came from (`committed_scores`) without their commands, for a table after the one that has them."""
+    return origin.partition("; command")[0] + "; commands as above."
+
+
 def methods_table(rows: pd.DataFrame, paper_rows: Mapping[str, str], note: str = "", data: str = "ph2") -> Table:
     """S3-Net Table 1 beside ours under every way of scoring.
 
@@ -180,17 +186,21 @@ def methods_table(rows: pd.DataFrame, paper_rows: Mapping[str, str], note: str =
     )
 
 
+def with_most_pictures(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows of those variants that have as many pictures as any."""
+    pictures = rows.groupby("variant")["id"].transform("nunique")
+    return rows[pictures == pictures.max()]
+
+
 def on_shared_pictures(rows: pd.DataFrame) -> pd.DataFrame:
     """The rows of those pictures that every variant and seed has."""
     had = rows.groupby("id")[["variant", "seed"]].apply(lambda own: len(own.drop_duplicates()))
     return rows[rows["id"].isin(had[had == len(rows[["variant", "seed"]].drop_duplicates())].index)]
 
 
-def areas_table(
-    rows: pd.DataFrame, paper_rows: Mapping[str, str], note: str = "", data: str = "ph2", leak: int = 0
-) -> Table:
-    """The other two scores of S3-Net Table 1, HM and XOR, beside ours; arguments of `methods_table` and `groups`."""
-    found = [groups(rows, leak=leak, score=score) for score in ("hm", "xor")]
+def areas_table(rows: pd.DataFrame, paper_rows: Mapping[str, str], note: str = "", data: str = "ph2") -> Table:
+    """The other two scores of S3-Net Table 1, HM and XOR, beside ours without leak; arguments of `methods_table`."""
+    found = [groups(rows, score=score) for score in ("hm", "xor")]
     lines = []
     for pair in zip(*found, strict=True):
         printed = paper_rows.get(pair[0].name)
@@ -202,30 +212,68 @@ def areas_table(
         k, n = pair[0].values.shape
         lines.append((pair[0].name, *cells, f"{k} × {n}"))
     ours = "ours ± sd over seeds (95 % interval)"
-    scored = f"leak of {leak} px" if leak else "no leak"
     heads = ("method", f"HM: paper, {data.upper()}", f"HM: {ours}", "XOR: paper", f"XOR: {ours}", "n = seeds × images")
-    return Table(heads, tuple(lines), f"HM and XOR %, lower is better; oracle, {scored}", note or _note(rows))
+    return Table(heads, tuple(lines), "HM and XOR %, lower is better; oracle, no leak", note or _note(rows))
+
+
+def printed_table(rows: pd.DataFrame, variant: str, paper_row: str, note: str = "", data: str = "ph2") -> Table:
+    """One method's three scores without and with the leak, and whether our intervals hold what the paper prints.
+
+    Parameters
+    ----------
+    rows, note, data
+        As for `methods_table`.
+    variant : str
+        The method, such as ``table-1/s3-net-code``.
+    paper_row : str
+        Its row of S3-Net Table 1.
+    """
+    own = rows[rows["variant"] == variant]
+    lines = []
+    for score in ("dice", "hm", "xor"):
+        printed = _printed(1, paper_row, score, data=data)
+        for leak in (0, 4):
+            (group,) = groups(own, leak=leak, score=score)
+            low, high = paired_bootstrap(group.values)
+            held = "inside" if low <= float(printed) / 100 <= high else "outside"
+            k, n = group.values.shape
+            cells = (printed, _with_spread(group), _interval(group.values), held, f"{k} × {n}")
+            lines.append((score.upper() if score != "dice" else "Dice", f"{leak} px", *cells))
+    heads = ("score", "leak", "paper", "ours ± sd over seeds", "95 % interval", "print is", "n = seeds × images")
+    return Table(heads, tuple(lines), f"{variant.split('/')[-1]}, oracle: every score %", note or _note(rows))
 
 
 def size_table(rows: pd.DataFrame, other: pd.DataFrame, note: str = "") -> Table:
     """What the size of the picture is worth: oracle Dice at two sizes, on the pictures that both have.
 
-    `rows` and `other` are each of one size; a variant that only one of them has is left out. `note` is that of
-    `methods_table`.
+    Parameters
+    ----------
+    rows, other : pandas.DataFrame
+        Of `evaluate_one_image`, each of one size. A variant that only one of them has is left out.
+    note : str
+        As for `methods_table`.
+
+    Raises
+    ------
+    InputError
+        No picture was segmented at both sizes.
     """
     key = ["variant", "id", "seed", "rule", "leak"]
     common = rows[key].merge(other[key])
+    if common.empty:
+        raise InputError("no picture was segmented at both sizes", "give rows of the same variants, pictures and seeds")
     first, second = (part.merge(common) for part in (rows, other))
-    sizes = [part["size"].iloc[0] for part in (first, second)]
     lines = []
     for leak in (0, 4):
+        of = {group.name: group for group in groups(second, leak=leak)}
         for one in groups(first, leak=leak):
-            (two,) = groups(second[second["variant"].str.endswith(f"/{one.name}")], leak=leak)
+            two = of[one.name]
             change = one.values - two.values
             gain = f"{100 * change.mean():+.1f} ({_interval(change, '+')})"
             k, n = change.shape
             lines.append((one.name, f"{leak} px", _with_spread(one), _with_spread(two), gain, f"{k} × {n}"))
-    heads = ("method", "leak", *(f"Dice at {size} px" for size in sizes), "difference (95 %)", "n = seeds × images")
+    sizes = (f"Dice at {part['size'].iloc[0]} px" for part in (first, second))
+    heads = ("method", "leak", *sizes, "difference (95 %)", "n = seeds × images")
     return Table(heads, tuple(lines), "Dice % at two sizes, the same pictures and seeds; oracle", note or _note(rows))
 
 

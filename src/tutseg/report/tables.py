@@ -1,7 +1,7 @@
 """Tables of finished trials: never a number without its n, its spread and where it came from."""
 
 import html
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -152,6 +152,21 @@ def group_results(
         values = np.array([[float(image[row["id"]]) for image in images if image[row["id"]]] for row in rows])
         groups.append(Group(group, values, [_as_result(row) for row in rows]))
     return groups
+
+
+def at_share(folder: Path, share: str, names: Mapping[str, str]) -> list[Group]:
+    """`group_results` of one labelled share.
+
+    Parameters
+    ----------
+    folder : Path
+        As for `group_results`.
+    share : str
+        As ``trials.csv`` has it, such as ``"0.04"``.
+    names : mapping
+        Options of a trial, as JSON -> name of its group; others are left out.
+    """
+    return group_results(folder, lambda row: names.get(row["options"]) if row["labelled"] == share else None)
 
 
 def _as_result(row: dict[str, str]) -> dict[str, Any]:
