@@ -24,7 +24,7 @@ from torchvision.ops import deform_conv2d
 from tutseg.data.synth import Synth
 from tutseg.files import atomic_write
 from tutseg.methods import CARDS, build_method
-from tutseg.methods.s3_net import S3Net, affine_loss_literal
+from tutseg.methods.one_image.s3_net import S3Net, affine_loss_literal
 from tutseg.nets.s3_encoder import S3Encoder
 from tutseg.training.run import environment
 

@@ -30,8 +30,8 @@ from tutseg.data.loader import Pictures, load_pictures
 from tutseg.files import atomic_write
 from tutseg.losses import bce_dice
 from tutseg.methods.base import Batch, Progress
-from tutseg.methods.common import hard_label
-from tutseg.methods.dme_fd import DMEFD, combine_masks, confident_mask, discrepancy
+from tutseg.methods.co_training.common import hard_label
+from tutseg.methods.co_training.dme_fd import DMEFD, combine_masks, confident_mask, discrepancy
 from tutseg.training.fit import TrainingSet, make_batch, make_fabric
 from tutseg.training.run import build_for
 from tutseg.training.trial import Trial, make_trial

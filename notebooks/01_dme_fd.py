@@ -73,7 +73,7 @@ diagram(
 # shows what it costs.
 
 # %%
-from tutseg.methods.dme_fd import DMEFD, combine_masks, confident_mask, discrepancy
+from tutseg.methods.co_training.dme_fd import DMEFD, combine_masks, confident_mask, discrepancy
 from tutseg.report.source import show
 
 show(confident_mask)

@@ -302,7 +302,7 @@ difference_table(with_strong, "strong views of labelled pictures")
 # %%
 import torch
 
-from tutseg.methods.dme_fd import discrepancy
+from tutseg.methods.co_training.dme_fd import discrepancy
 
 for channels in (16, 128, 320, 768):
     generator = torch.Generator().manual_seed(0)

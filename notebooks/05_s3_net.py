@@ -76,8 +76,8 @@ diagram(
 # Small filters of several sizes first, then a dilated one; the published code has it the other way round.
 
 # %%
-from tutseg.methods.one_image import leak, self_label_loss
-from tutseg.methods.s3_net import (
+from tutseg.methods.one_image.one_image import leak, self_label_loss
+from tutseg.methods.one_image.s3_net import (
     S3Net,
     affine_loss,
     affine_loss_literal,
@@ -135,7 +135,7 @@ show(S3Net.losses)
 # to the letter) and `meant` (what the words seem to be for). Every switch is an option of its own too.
 
 # %%
-from tutseg.methods.s3_net import READINGS
+from tutseg.methods.one_image.s3_net import READINGS
 
 for reading, switches in READINGS.items():
     print(f"{reading:<6} {switches}")
@@ -148,7 +148,7 @@ import torch
 
 from tutseg.data import open_source
 from tutseg.data.loader import load_pictures
-from tutseg.methods.one_image import trace
+from tutseg.methods.one_image.one_image import trace
 from tutseg.training.one_image import picture_seed
 
 settings = profile.settings

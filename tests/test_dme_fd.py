@@ -10,9 +10,9 @@ from drawn import drawn_batch, register_tiny
 from tutseg.errors import InputError
 from tutseg.methods import build_method
 from tutseg.methods.base import Progress
-from tutseg.methods.ccvc import cosine_discrepancy
-from tutseg.methods.common import forward_views, hard_label
-from tutseg.methods.dme_fd import combine_masks, confident_mask, discrepancy
+from tutseg.methods.co_training.ccvc import cosine_discrepancy
+from tutseg.methods.co_training.common import forward_views, hard_label
+from tutseg.methods.co_training.dme_fd import combine_masks, confident_mask, discrepancy
 
 MIDDLE = Progress(50, 100, 10)
 PUBLISHED_EPOCH = 357  # steps; 355 to 362 on ISIC with 8 + 8 pictures a step, by labelled share

@@ -47,8 +47,8 @@ def test_no_file_that_python_loads_is_missed(code):
 
 def test_only_the_methods_named_count():
     one = found_by("from tutseg.methods import build_method\nbuild_method('cps')")
-    assert "methods/cps.py" in one and "methods/dme_fd.py" not in one
-    assert "methods/dme_fd.py" in found_by("from tutseg.methods import build_method", ("dme-fd",))
+    assert "methods/co_training/cps.py" in one and "methods/co_training/dme_fd.py" not in one
+    assert "methods/co_training/dme_fd.py" in found_by("from tutseg.methods import build_method", ("dme-fd",))
     assert found_by("import numpy") == set()
 
 
@@ -200,12 +200,12 @@ def test_a_net_that_a_module_names_on_the_way_counts(tmp_path):
     ("file", "old", "new", "stale"),
     [
         (
-            "methods/dme_fd.py",
+            "methods/co_training/dme_fd.py",
             "return 1.0 / (distance + eps)",
             "return 2.0 / (distance + eps)",
             {"01_dme_fd", "01b_dme_fd_tables"},
         ),
-        ("methods/s3_net.py", "grey = (colours @", "grey = -(colours @", {"05_s3_net"}),
+        ("methods/one_image/s3_net.py", "grey = (colours @", "grey = -(colours @", {"05_s3_net"}),
         (
             "metrics.py",
             "inside = m[:-2",

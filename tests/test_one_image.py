@@ -13,14 +13,14 @@ from sklearn.decomposition import PCA
 from tutseg.data.sample import Sample
 from tutseg.errors import InputError
 from tutseg.methods import CARDS, build_method
-from tutseg.methods import one_image as one
-from tutseg.methods.classical import Otsu, SlicMerge
-from tutseg.methods.deep_cluster import balanced_cross_entropy, whiten
-from tutseg.methods.iic import information_loss, joint_matrix
-from tutseg.methods.k_means import k_means, lloyd
-from tutseg.methods.kanezaki import Kanezaki, continuity_loss
-from tutseg.methods.ms_former import EfficientBlock, inter_scale_loss, intra_scale_loss
-from tutseg.methods.sgscn import context_loss
+from tutseg.methods.one_image import one_image as one
+from tutseg.methods.one_image.classical import Otsu, SlicMerge
+from tutseg.methods.one_image.deep_cluster import balanced_cross_entropy, whiten
+from tutseg.methods.one_image.iic import information_loss, joint_matrix
+from tutseg.methods.one_image.k_means import k_means, lloyd
+from tutseg.methods.one_image.kanezaki import Kanezaki, continuity_loss
+from tutseg.methods.one_image.ms_former import EfficientBlock, inter_scale_loss, intra_scale_loss
+from tutseg.methods.one_image.sgscn import context_loss
 from tutseg.metrics import per_image
 from tutseg.training import one_image as run
 

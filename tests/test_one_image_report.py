@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tutseg.errors import InputError
-from tutseg.methods.one_image import Trace
+from tutseg.methods.one_image.one_image import Trace
 from tutseg.report import one_image as report
 from tutseg.training.one_image import COLUMNS, SCORED
 

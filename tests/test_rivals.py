@@ -12,11 +12,12 @@ import torch.nn.functional as F
 from drawn import drawn_batch, register_tiny
 
 from tutseg.errors import InputError
-from tutseg.methods import build_method, cct, gta_seg, method_class, pseudoseg, unimatch
+from tutseg.methods import build_method, method_class
 from tutseg.methods.base import Progress
-from tutseg.methods.ccvc import conflict_weight, cosine_discrepancy
-from tutseg.methods.cutmix import cutmix_masks, cutout_masks
-from tutseg.methods.fixmatch import confident_bce, cutmix_view, inference_logits
+from tutseg.methods.co_training import cct, gta_seg, pseudoseg, unimatch
+from tutseg.methods.co_training.ccvc import conflict_weight, cosine_discrepancy
+from tutseg.methods.co_training.cutmix import cutmix_masks, cutout_masks
+from tutseg.methods.co_training.fixmatch import confident_bce, cutmix_view, inference_logits
 from tutseg.nets import NetOutput
 
 MIDDLE = Progress(50, 100, 10)

@@ -12,9 +12,9 @@ from torchvision.ops import deform_conv2d
 from torchvision.transforms.functional import affine as torchvision_affine
 
 from tutseg.errors import InputError
-from tutseg.methods import s3_net
-from tutseg.methods.one_image import Stack, affine_grid, trace
-from tutseg.methods.s3_net import S3Net
+from tutseg.methods.one_image import s3_net
+from tutseg.methods.one_image.one_image import Stack, affine_grid, trace
+from tutseg.methods.one_image.s3_net import S3Net
 from tutseg.nets import s3_encoder as encoder
 
 

@@ -1,33 +1,14 @@
-"""Methods, one a file: how networks learn, and the registry that builds them by name."""
+"""Methods, one a file, in families: how networks learn. Here they are built by the name on their card."""
 
 import inspect
-from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from tutseg.errors import InputError, unknown
+from tutseg.methods.cards import CARDS
 
 if TYPE_CHECKING:
     from tutseg.methods.base import Method
-
-
-@dataclass(frozen=True)
-class MethodCard:
-    """What ``tutseg methods`` prints of a method; `target` ("module:Class") is imported only when it is built."""
-
-    name: str
-    target: str
-    kind: str
-    paper: str
-    summary: str
-
-
-CARDS: dict[str, MethodCard] = {}
-
-
-def register(name: str, target: str, kind: str, paper: str, summary: str) -> None:
-    """Add a method; `kind` is "semi-supervised" (trained) or "one-image" (``segment(image)``)."""
-    CARDS[name] = MethodCard(name, f"tutseg.methods.{target}", kind, paper, summary)
 
 
 def method_class(name: str) -> type:
@@ -73,35 +54,3 @@ def describe(name: str) -> dict:
     }
     card = CARDS[name]
     return {"name": name, "kind": card.kind, "paper": card.paper, "about": inspect.getdoc(cls), "options": own}
-
-
-register("supervised", "supervised:Supervised", "semi-supervised", "-", "labelled pictures only (SupOnly)")
-register("cps", "cps:CPS", "semi-supervised", "CPS (CVPR 2021)", "two nets, each learns the other's hard mask")
-register(
-    "dme-fd",
-    "dme_fd:DMEFD",
-    "semi-supervised",
-    "DME-FD (MIDL 2025)",
-    "union of two confident masks, features pushed apart",
-)
-register("pseudoseg", "pseudoseg:PseudoSeg", "semi-supervised", "PseudoSeg (ICLR 2021)", "fused, sharpened soft labels")
-register("cct", "cct:CCT", "semi-supervised", "CCT (CVPR 2020)", "auxiliary decoders on perturbed features")
-register("gta-seg", "gta_seg:GTASeg", "semi-supervised", "GTA-Seg (NeurIPS 2022)", "an assistant learns pseudo-labels")
-register(
-    "unimatch", "unimatch:UniMatch", "semi-supervised", "UniMatch (CVPR 2023)", "two strong views, dropped channels"
-)
-register(
-    "fixmatch", "fixmatch:FixMatch", "semi-supervised", "FixMatch (NeurIPS 2020)", "confident labels, one strong view"
-)
-register("ccvc", "ccvc:CCVC", "semi-supervised", "CCVC (CVPR 2023)", "conflicts count more, features kept apart")
-register("otsu", "classical:Otsu", "one-image", "-", "threshold and morphology, nothing learned")
-register("slic", "classical:SlicMerge", "one-image", "-", "superpixels merged by colour, nothing learned")
-register("k-means", "k_means:KMeans", "one-image", "-", "colours alone")
-register(
-    "deep-cluster", "deep_cluster:DeepCluster", "one-image", "DeepCluster (ECCV 2018)", "k-means teaches, in rounds"
-)
-register("iic", "iic:IIC", "one-image", "IIC (ICCV 2019)", "information shared with a moved, recoloured copy")
-register("kanezaki", "kanezaki:Kanezaki", "one-image", "Kanezaki (TIP 2020)", "learns its own arg-max, smoothed")
-register("sgscn", "sgscn:SGSCN", "one-image", "SGSCN (MICCAI 2021)", "own arg-max, clusters tied to their centres")
-register("ms-former", "ms_former:MSFormer", "one-image", "MS-Former (MIDL 2023)", "own arg-max, two scales agree")
-register("s3-net", "s3_net:S3Net", "one-image", "S3-Net (ICCV-W 2023)", "own arg-max, edges and affine consistency")

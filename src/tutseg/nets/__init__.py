@@ -14,6 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from tutseg.errors import InputError, unknown
+from tutseg.nets.cards import CARDS
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -36,42 +37,6 @@ class NetOutput:
     logits: "Tensor"
     bottleneck: "Tensor | None" = None
     decoded: "Tensor | None" = None
-
-
-@dataclass(frozen=True)
-class NetCard:
-    """What ``tutseg nets`` prints of a net; `module` is imported only when the net is built.
-
-    `parameters` is our count at the published size, written down so that a list needs no torch; a test counts them.
-    """
-
-    name: str
-    module: str
-    paper: str
-    stride: int
-    published_size: int
-    published_millions: float | None
-    parameters: int
-    source: str
-    options: dict
-
-
-CARDS: dict[str, NetCard] = {}
-
-
-def register(
-    name: str,
-    module: str,
-    paper: str,
-    stride: int,
-    published_size: int,
-    published_millions: float | None,
-    parameters: int,
-    source: str,
-    **options: object,
-) -> None:
-    """Add a net to the registry; `module` has ``build(in_size, pretrained=False, **options) -> nn.Module``."""
-    CARDS[name] = NetCard(name, module, paper, stride, published_size, published_millions, parameters, source, options)
 
 
 def build(name: str, in_size: int, pretrained: bool = False, **options: object) -> "nn.Module":
@@ -127,73 +92,3 @@ def net_table() -> list[dict]:
         }
         for card in CARDS.values()
     ]
-
-
-register(
-    name="mobilenet-unet",
-    module="tutseg.nets.mobilenet_unet",
-    paper="SAM-KD",
-    stride=32,
-    published_size=256,
-    published_millions=2.9,
-    parameters=2_903_361,
-    source="SAM-KD Table 3; timm mobilenetv2_100",
-)
-register(
-    name="unet",
-    module="tutseg.nets.unet",
-    paper="SAM-KD",
-    stride=16,
-    published_size=256,
-    published_millions=7.76,
-    parameters=7_763_041,
-    source="Ronneberger 2015; SAM-KD Table 3 prints 7.8 M",
-    width=32,
-)
-register(
-    name="unet-s",
-    module="tutseg.nets.unet",
-    paper="lab profile",
-    stride=16,
-    published_size=64,
-    published_millions=None,
-    parameters=486_553,
-    source="U-Net at a quarter of the width",
-    width=8,
-)
-register(
-    name="swin-unet",
-    module="tutseg.nets.swin_unet",
-    paper="DME-FD",
-    stride=32,
-    published_size=224,
-    published_millions=41.38,
-    parameters=41_380_068,
-    source="DME-FD's code; timm Swin-T",
-    depths=(2, 2, 6, 2),
-)
-register(
-    name="swin-unet-t",
-    module="tutseg.nets.swin_unet",
-    paper="Swin-Unet",
-    stride=32,
-    published_size=224,
-    published_millions=27.17,
-    parameters=27_168_132,
-    source="Cao 2021; timm Swin-T",
-    depths=(2, 2, 2, 2),
-)
-register(
-    name="swin-unet-s",
-    module="tutseg.nets.swin_unet",
-    paper="lab profile",
-    stride=32,
-    published_size=64,
-    published_millions=None,
-    parameters=3_033_100,
-    source="Swin-Unet at a third of the width",
-    embed=32,
-    depths=(2, 2, 2, 2),
-    heads=(1, 2, 4, 8),
-    window=4,
-)

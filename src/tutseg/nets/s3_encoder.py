@@ -1,9 +1,9 @@
 """The network of S3-Net (§3.1): inception large-kernel attention, then a deformable convolution.
 
 It keeps the picture's resolution and returns one channel a cluster, so it is no `tutseg.nets` segmentation net and
-has no card. It is written for one picture, as the paper says; `tutseg.methods.one_image.Stack` runs one network a
-picture side by side. "Batch" normalisation over one picture normalises with that picture's own statistics, at the
-end as in training, which is why no running statistics are kept.
+has no card. It is written for one picture, as the paper says; the one-image methods run one such network a picture
+side by side. "Batch" normalisation over one picture normalises with that picture's own statistics, at the end as in
+training, which is why no running statistics are kept.
 """
 
 import torch

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from tutseg.errors import InputError
 from tutseg.files import csv_rows
-from tutseg.methods.one_image import Stack, Trace, affine_grid, choose, move
-from tutseg.methods.s3_net import READINGS, S3Net, affine_loss, affine_loss_literal
+from tutseg.methods.one_image.one_image import Stack, Trace, affine_grid, choose, move
+from tutseg.methods.one_image.s3_net import READINGS, S3Net, affine_loss, affine_loss_literal
 from tutseg.metrics import area_scores, counts
 from tutseg.papers.claims import paired_bootstrap
 from tutseg.papers.tables import find_cells

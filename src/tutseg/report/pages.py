@@ -177,10 +177,9 @@ def api(_: Path) -> str:
     package = Path(__file__).resolve().parents[1]
     parts = []
     for room, what in _ROOMS.items():
-        files = sorted((package / room).glob("*.py")) or [package / f"{room}.py"]
-        names = [
-            f"tutseg.{room}" if file.stem in ("__init__", room) else f"tutseg.{room}.{file.stem}" for file in files
-        ]
+        files = sorted((package / room).rglob("*.py")) or [package / f"{room}.py"]
+        paths = [file.relative_to(package.parent).with_suffix("") for file in files]
+        names = [".".join(path.parts).removesuffix(".__init__") for path in paths]
         if not all(file.exists() for file in files):
             continue
         parts.append(f"## {what}\n")

@@ -90,7 +90,7 @@ def code_stamp() -> str:
     package = Path(__file__).resolve().parents[1]
     rooms = [package / "metrics.py", package / "losses.py"]
     for room in ("data", "nets", "methods", "training"):
-        rooms += sorted((package / room).glob("*.py"))
+        rooms += sorted((package / room).rglob("*.py"))
     return sha256("\n".join(sha256(path.read_bytes()) for path in rooms))[:16]
 
 

@@ -78,7 +78,7 @@ def sources(code: str, words: Iterable[str], package: Path) -> list[Path]:
         Sorted. A net or method counts as used when its registered name is a string literal on the way.
     """
     registered = _registered()
-    registries = {package / "nets" / "__init__.py", package / "methods" / "__init__.py"}
+    registries = {package / "nets" / "cards.py", package / "methods" / "cards.py"}
     # There they are the papers of trials, no methods.
     paper_names = {package / "training" / "trial.py": {"dme-fd"}, package / "papers" / "ledger.py": {"s3-net"}}
     dotted, literals = _names(code)

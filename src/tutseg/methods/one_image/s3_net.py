@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tutseg.errors import InputError, unknown
-from tutseg.methods.one_image import SelfTraining, Stack, affine_grid, inside, move, self_label_loss
+from tutseg.methods.one_image.one_image import SelfTraining, Stack, affine_grid, inside, move, self_label_loss
 from tutseg.nets.s3_encoder import S3Encoder
 
 READINGS = {

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from torch import Tensor, nn
 
-from tutseg.methods.one_image import SelfTraining, Stack, self_label_loss
+from tutseg.methods.one_image.one_image import SelfTraining, Stack, self_label_loss
 from tutseg.nets.s3_encoder import batch_norm
 
 

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from tutseg.errors import InputError
 from tutseg.losses import bce, bce_dice
 from tutseg.methods.base import Batch, Progress
-from tutseg.methods.common import OneNet, forward_views, hard_label, inference
-from tutseg.methods.cutmix import cutmix_masks
+from tutseg.methods.co_training.common import OneNet, forward_views, hard_label, inference
+from tutseg.methods.co_training.cutmix import cutmix_masks
 
 
 @torch.no_grad()

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from tutseg.methods.kanezaki import clustering_network, continuity_loss
-from tutseg.methods.one_image import SelfTraining, Stack, self_label_loss
+from tutseg.methods.one_image.kanezaki import clustering_network, continuity_loss
+from tutseg.methods.one_image.one_image import SelfTraining, Stack, self_label_loss
 
 
 def context_loss(membership: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor
 from tutseg.errors import InputError
 from tutseg.losses import bce, bce_dice
 from tutseg.methods.base import Batch, Progress
-from tutseg.methods.common import TwoBranch, forward_views, hard_label
+from tutseg.methods.co_training.common import TwoBranch, forward_views, hard_label
 
 
 class CPS(TwoBranch):

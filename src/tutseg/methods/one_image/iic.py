@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tutseg.methods.kanezaki import trunk
-from tutseg.methods.one_image import OneImageMethod, OnStep, Stack, Step, affine_grid, inside, move
+from tutseg.methods.one_image.kanezaki import trunk
+from tutseg.methods.one_image.one_image import OneImageMethod, OnStep, Stack, Step, affine_grid, inside, move
 
 MOST_ANGLE, MOST_SCALE, MOST_SHIFT, MOST_CONTRAST, MOST_BRIGHTNESS = 20.0, 0.15, 0.05, 0.3, 0.15
 

@@ -16,8 +16,8 @@ from torch import Tensor
 from tutseg.errors import InputError
 from tutseg.losses import bce_dice
 from tutseg.methods.base import Batch, Progress
-from tutseg.methods.ccvc import cosine_discrepancy
-from tutseg.methods.common import TwoBranch, forward_views, hard_label, ramp_up
+from tutseg.methods.co_training.ccvc import cosine_discrepancy
+from tutseg.methods.co_training.common import TwoBranch, forward_views, hard_label, ramp_up
 
 Combination = Literal["union", "intersect", "self", "cross"]
 

@@ -12,7 +12,7 @@ from torch.nn.functional import cosine_similarity
 from tutseg.errors import InputError
 from tutseg.losses import bce, bce_dice
 from tutseg.methods.base import Batch, Progress
-from tutseg.methods.common import TwoBranch, dry_run, hard_label
+from tutseg.methods.co_training.common import TwoBranch, dry_run, hard_label
 from tutseg.nets import NetOutput
 
 

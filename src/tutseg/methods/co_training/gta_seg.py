@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from tutseg.errors import InputError, unknown
 from tutseg.losses import bce, bce_dice
 from tutseg.methods.base import Batch, Method, Progress
-from tutseg.methods.common import hard_label, inference
-from tutseg.methods.cutmix import cutmix_masks
+from tutseg.methods.co_training.common import hard_label, inference
+from tutseg.methods.co_training.cutmix import cutmix_masks
 
 
 def representation(net: nn.Module) -> list[nn.Parameter]:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from tutseg.errors import InputError
 from tutseg.losses import bce_dice
 from tutseg.methods.base import Batch, Progress
-from tutseg.methods.common import OneNet, ramp_up
+from tutseg.methods.co_training.common import OneNet, ramp_up
 
 
 def feature_noise(z: Tensor) -> Tensor:

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from tutseg.errors import InputError
 from tutseg.losses import bce, bce_dice
 from tutseg.methods.base import Batch, Progress
-from tutseg.methods.common import OneNet, dry_run, inference
-from tutseg.methods.cutmix import cutout_masks
+from tutseg.methods.co_training.common import OneNet, dry_run, inference
+from tutseg.methods.co_training.cutmix import cutout_masks
 
 GREY = 0.5  # what cutout leaves
 CUTOUT_SIDE = 100 / 513  # the authors cut 100 px out of crops of 513

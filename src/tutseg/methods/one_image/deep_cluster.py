@@ -12,9 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tutseg.errors import InputError
-from tutseg.methods.k_means import k_means
-from tutseg.methods.kanezaki import trunk
-from tutseg.methods.one_image import OneImageMethod, OnStep, Stack, Step
+from tutseg.methods.one_image.k_means import k_means
+from tutseg.methods.one_image.kanezaki import trunk
+from tutseg.methods.one_image.one_image import OneImageMethod, OnStep, Stack, Step
 
 
 class _Net(nn.Module):

@@ -11,8 +11,8 @@ from torch import Tensor
 from tutseg.errors import InputError
 from tutseg.losses import bce_dice
 from tutseg.methods.base import Batch, Progress
-from tutseg.methods.common import OneNet, forward_views
-from tutseg.methods.fixmatch import check_confidence, confident_bce, cutmix_view, inference_logits
+from tutseg.methods.co_training.common import OneNet, forward_views
+from tutseg.methods.co_training.fixmatch import check_confidence, confident_bce, cutmix_view, inference_logits
 
 
 class UniMatch(OneNet):

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from tutseg.losses import bce_dice
 from tutseg.methods.base import Batch, Progress
-from tutseg.methods.common import OneNet
+from tutseg.methods.co_training.common import OneNet
 
 
 class Supervised(OneNet):

@@ -1,0 +1,114 @@
+"""The card of every method: what ``tutseg methods`` lists, and where the class is found. Nothing else belongs here."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class MethodCard:
+    """What ``tutseg methods`` prints of a method; `target` ("module:Class") is imported only when it is built."""
+
+    name: str
+    target: str
+    kind: str
+    paper: str
+    summary: str
+
+
+CARDS: dict[str, MethodCard] = {}
+
+
+def register(name: str, target: str, kind: str, paper: str, summary: str) -> None:
+    """Add a method; `kind` is "semi-supervised" (trained) or "one-image" (``segment(image)``)."""
+    CARDS[name] = MethodCard(name, f"tutseg.methods.{target}", kind, paper, summary)
+
+
+register("supervised", "co_training.supervised:Supervised", "semi-supervised", "-", "labelled pictures only (SupOnly)")
+register(
+    "cps",
+    "co_training.cps:CPS",
+    "semi-supervised",
+    "CPS (CVPR 2021)",
+    "two nets, each learns the other's hard mask",
+)
+register(
+    "dme-fd",
+    "co_training.dme_fd:DMEFD",
+    "semi-supervised",
+    "DME-FD (MIDL 2025)",
+    "union of two confident masks, features pushed apart",
+)
+register(
+    "pseudoseg",
+    "co_training.pseudoseg:PseudoSeg",
+    "semi-supervised",
+    "PseudoSeg (ICLR 2021)",
+    "fused, sharpened soft labels",
+)
+register("cct", "co_training.cct:CCT", "semi-supervised", "CCT (CVPR 2020)", "auxiliary decoders on perturbed features")
+register(
+    "gta-seg",
+    "co_training.gta_seg:GTASeg",
+    "semi-supervised",
+    "GTA-Seg (NeurIPS 2022)",
+    "an assistant learns pseudo-labels",
+)
+register(
+    "unimatch",
+    "co_training.unimatch:UniMatch",
+    "semi-supervised",
+    "UniMatch (CVPR 2023)",
+    "two strong views, dropped channels",
+)
+register(
+    "fixmatch",
+    "co_training.fixmatch:FixMatch",
+    "semi-supervised",
+    "FixMatch (NeurIPS 2020)",
+    "confident labels, one strong view",
+)
+register(
+    "ccvc",
+    "co_training.ccvc:CCVC",
+    "semi-supervised",
+    "CCVC (CVPR 2023)",
+    "conflicts count more, features kept apart",
+)
+register("otsu", "one_image.classical:Otsu", "one-image", "-", "threshold and morphology, nothing learned")
+register("slic", "one_image.classical:SlicMerge", "one-image", "-", "superpixels merged by colour, nothing learned")
+register("k-means", "one_image.k_means:KMeans", "one-image", "-", "colours alone")
+register(
+    "deep-cluster",
+    "one_image.deep_cluster:DeepCluster",
+    "one-image",
+    "DeepCluster (ECCV 2018)",
+    "k-means teaches, in rounds",
+)
+register("iic", "one_image.iic:IIC", "one-image", "IIC (ICCV 2019)", "information shared with a moved, recoloured copy")
+register(
+    "kanezaki",
+    "one_image.kanezaki:Kanezaki",
+    "one-image",
+    "Kanezaki (TIP 2020)",
+    "learns its own arg-max, smoothed",
+)
+register(
+    "sgscn",
+    "one_image.sgscn:SGSCN",
+    "one-image",
+    "SGSCN (MICCAI 2021)",
+    "own arg-max, clusters tied to their centres",
+)
+register(
+    "ms-former",
+    "one_image.ms_former:MSFormer",
+    "one-image",
+    "MS-Former (MIDL 2023)",
+    "own arg-max, two scales agree",
+)
+register(
+    "s3-net",
+    "one_image.s3_net:S3Net",
+    "one-image",
+    "S3-Net (ICCV-W 2023)",
+    "own arg-max, edges and affine consistency",
+)

@@ -1,0 +1,1 @@
+"""Methods that segment one picture with no labels and no training set."""
