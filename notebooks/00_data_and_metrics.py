@@ -42,7 +42,7 @@ mosaic(drawn, 18)
 
 # %% tags=["hide-input"]
 from tutseg.data.draw_dermoscopy import ARTEFACTS
-from tutseg.report.figures import pictures
+from tutseg.report.photographs import pictures
 
 alone = {name: open_source("synth", n=3, size=size, artefacts=(name,))[2] for name in ("", *ARTEFACTS) if name}
 pictures(
@@ -69,7 +69,7 @@ pictures(
 # annotators give them the same label:
 
 # %% tags=["hide-input"]
-from tutseg.report.figures import agreement_curve
+from tutseg.report.lines import agreement_curve
 
 agreement_curve(open_source("synth", n=profile.settings["judged"], size=size, annotators=5))
 # %% [markdown]
@@ -89,7 +89,7 @@ pictures([s.image for s in clinics], [f"clinic {c}" for c in "a" * 6 + "b" * 6])
 
 # %%
 from tutseg.files import project_root
-from tutseg.report.tables import ablation_table
+from tutseg.report.csv_tables import ablation_table
 
 ablation_table(project_root() / "results" / "ablation.csv")
 
@@ -120,7 +120,7 @@ print("nested:", nested[0.02] < nested[0.04] < nested[0.08] < nested[0.16])
 # between training and test. The program looks for near-copies with a perceptual hash. On the real sets it found:
 
 # %%
-from tutseg.report.tables import csv_table, leak_table
+from tutseg.report.csv_tables import csv_table, leak_table
 
 csv_table(
     project_root() / "results" / "duplicates.csv",
@@ -192,7 +192,7 @@ scores_table(score(prediction, truth), f"Annotator 1 against the truth, {len(sam
 # with equality only when all units have the same Dice. The gap measures the spread between units.
 
 # %% tags=["hide-input"]
-from tutseg.report.figures import gap_figure
+from tutseg.report.lines import gap_figure
 
 gap_figure(prediction, truth)
 # %% [markdown]

@@ -36,7 +36,7 @@ print(f"expect: {profile.expect}")
 # encoders from becoming the same, because two copies of one opinion are not two opinions.
 
 # %% tags=["hide-input"]
-from tutseg.report.figures import diagram
+from tutseg.report.diagrams import diagram
 
 diagram(
     {
@@ -121,7 +121,7 @@ show(DMEFD.losses)
 import numpy as np
 
 from tutseg.methods.base import Progress
-from tutseg.report.figures import curves
+from tutseg.report.lines import curves
 
 steps_per_epoch = -(-2896 // 8)
 at = [Progress(step, 80 * steps_per_epoch, steps_per_epoch) for step in range(0, 80 * steps_per_epoch, 25)]
@@ -184,7 +184,7 @@ method_table(groups, "dme-fd", 1, 0.02, paper_rows)
 difference_table(groups, "dme-fd")
 
 # %% tags=["hide-input"]
-from tutseg.report.figures import intervals
+from tutseg.report.statistical import intervals
 
 intervals(
     [(f"DME-FD − {name}", 100 * e, 100 * lo, 100 * hi) for name, e, lo, hi in differences(groups, "dme-fd")],
@@ -263,7 +263,7 @@ hard_cases(runs, ARTEFACTS)
 # training with CCVC's cosine loss {cite}`wang2023ccvc` and with FDL. We compute them on the raw bottleneck features.
 
 # %%
-from tutseg.report.figures import cosine_matrices
+from tutseg.report.statistical import cosine_matrices
 from tutseg.training.evaluate import branch_vectors
 from tutseg.training.run import pictures_of, split_of
 
@@ -301,7 +301,7 @@ cosine_matrices(
 # shows neighbourhoods, not distances: read *whether* colours separate, not by how much.
 
 # %% tags=["hide-input"]
-from tutseg.report.figures import tsne
+from tutseg.report.statistical import tsne
 from tutseg.training.evaluate import bottleneck_positions
 
 some = pictures.take(split.test[:16])

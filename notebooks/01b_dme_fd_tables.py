@@ -48,7 +48,7 @@ table_1
 # DME-FD minus each of the others, on the same test pictures and with the same seeds:
 
 # %% tags=["hide-input"]
-from tutseg.report.figures import intervals
+from tutseg.report.statistical import intervals
 
 intervals([(name, *(100 * x for x in gain)) for name, *gain in gains], "Dice points, 95 % interval")
 # %% [markdown]
@@ -332,6 +332,6 @@ dice_table(matched, "Supervised-only, epoch-matched and step-matched (the row 's
 # The verdicts come from the real pictures where there are any; [the ledger](../book/ledger.md) explains them.
 
 # %%
-from tutseg.report.tables import claims_table
+from tutseg.report.ledger import claims_table
 
 claims_table("dme-fd")

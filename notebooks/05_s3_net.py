@@ -40,7 +40,7 @@ print(f"expect: {profile.expect}")
 # attention and deformable convolution.
 
 # %% tags=["hide-input"]
-from tutseg.report.figures import diagram
+from tutseg.report.diagrams import diagram
 
 diagram(
     {
@@ -171,7 +171,7 @@ show(spatial_loss_literal)
 # each weighted term at the first step:
 
 # %%
-from tutseg.report.one_image import gradient_table
+from tutseg.report.s3_net import gradient_table
 
 gradient_table(images[0], **options)
 
@@ -191,7 +191,7 @@ show(affine_loss_literal)
 # A mean over pixels does not care in which order they come. So let us leave the turn out:
 
 # %%
-from tutseg.report.one_image import turn_table
+from tutseg.report.s3_net import turn_table
 
 turn_table(images[0], **options)
 
@@ -222,8 +222,8 @@ traces = [trace(s3_net, image.to(settings["device"]), seed) for image, seed in z
 labels = torch.stack([torch.from_numpy(one.result).long() for one in traces])
 
 # %% tags=["hide-input"]
-from tutseg.report.figures import contours
 from tutseg.report.one_image import scored_masks
+from tutseg.report.photographs import contours
 
 rgb = (images.permute(0, 2, 3, 1) * 255).byte().numpy()
 evaluations = [("oracle", 0), ("oracle", 4), ("oracle", 6), ("darkest", 0)]
@@ -298,7 +298,7 @@ methods_table(table, paper_rows)
 # What each kind of help is worth, method by method:
 
 # %% tags=["hide-input"]
-from tutseg.report.one_image import evaluation_figure
+from tutseg.report.one_image_figures import evaluation_figure
 
 evaluation_figure(table)
 # %% [markdown]
@@ -406,7 +406,7 @@ size_table(real_256, real, as_above(origin_256))
 # The claims that these rows can be set against (the ledger explains the words):
 
 # %% tags=["hide-input"]
-from tutseg.report.tables import claims_table
+from tutseg.report.ledger import claims_table
 
 claims_table("s3-net")
 
@@ -424,7 +424,7 @@ seconds_table(real, as_above(origin))
 # cost more than they save there (on a GPU they are batched):
 
 # %% tags=["hide-input"]
-from tutseg.report.tables import csv_table
+from tutseg.report.csv_tables import csv_table
 
 csv_table(
     results / "s3-net-speed.csv",
@@ -495,7 +495,7 @@ robustness_table(rows[rows["variant"].str.startswith("robust/")])
 # And with six of PH2, the published sizes, and every angle, scale and shear (`results/s3-net-robust`):
 
 # %% tags=["hide-input"]
-from tutseg.report.one_image import robustness_figure
+from tutseg.report.one_image_figures import robustness_figure
 
 robust, robust_origin = committed_scores(results / "s3-net-robust")
 print(robust_origin)
@@ -532,7 +532,7 @@ contours((bad.permute(0, 2, 3, 1) * 255).byte().numpy(), bad_truth[:, 0].bool().
 # which number of clusters will Dice be best, at 20, at 5 or at 2?
 
 # %% tags=["hide-input"]
-from tutseg.report.one_image import most_lost, step_explorer
+from tutseg.report.iterations import most_lost, step_explorer
 
 at = most_lost(traces, images, truth)
 step_explorer(
@@ -544,7 +544,7 @@ step_explorer(
 # not before the sixth iteration. Here is what that moment costs for each of the six pictures.
 
 # %%
-from tutseg.report.one_image import stop_table
+from tutseg.report.iterations import stop_table
 
 stop_table(traces, images, truth, ids)
 
@@ -560,7 +560,7 @@ stop_table(traces, images, truth, ids)
 # pictures that it did not use.
 
 # %%
-from tutseg.report.one_image import lambda_explorer, lambda_table
+from tutseg.report.lambdas import lambda_explorer, lambda_table
 
 lambda_table(results / "s3-net-lambda" / "scores-synth.csv")
 

@@ -20,7 +20,9 @@ from tutseg.papers.claims import load_claims, paired_bootstrap
 from tutseg.papers.ledger import coverage, entries, read_evidence, verdicts
 from tutseg.papers.tables import load_paper, papers
 from tutseg.report import ledger as drawn
+from tutseg.report.forest import forest
 from tutseg.report.pages import GENERATED
+from tutseg.report.paper_table import paper_table
 from tutseg.training.trial import make_trial
 from tutseg.workflow.grid import Spec, collect_results
 
@@ -322,7 +324,7 @@ def replace_metric(claim, metric):
 def test_every_printed_cell_stands_once_in_the_drawn_table():
     for paper in papers():
         for card in load_paper(paper).tables:
-            shown = drawn.paper_table(paper, card.number, ())
+            shown = paper_table(paper, card.number, ())
             cells = [(e.cell.position, e.cell.value) for e in shown.entries]
             assert sorted(cells) == sorted((e.cell.position, e.cell.value) for e in entries(paper, card.number, ()))
             root = ElementTree.fromstring(re.sub(r"<br>", "<br/>", shown._repr_html_()))
@@ -332,7 +334,7 @@ def test_every_printed_cell_stands_once_in_the_drawn_table():
 
 def test_a_drawn_cell_tells_value_n_setup_and_command(run, collected):
     evidence = collected(*seeds(run), *seeds(run, labelled=0.02, steps=100))
-    shown = drawn.paper_table("dme-fd", 1, evidence)
+    shown = paper_table("dme-fd", 1, evidence)
     assert set(shown.setups.values()) == {"a", "b"}
     assert any("not comparable" in note for note in shown.notes())
     text = shown._repr_html_()
@@ -345,14 +347,14 @@ def test_a_drawn_cell_tells_value_n_setup_and_command(run, collected):
 def test_the_forest_plot_has_every_attempted_claim_and_takes_the_pages_colours(run, collected):
     found = verdicts("dme-fd", collected(*duel(run, 0.03)))
     attempted = [item.claim.id for item in found if item.verdict.effect is not None]
-    svg = drawn.forest(found)
-    assert svg == drawn.forest(found)
+    svg = forest(found)
+    assert svg == forest(found)
     root = ElementTree.fromstring(svg)
     assert attempted and all(f"{name}: ours +" in root.get("aria-label") for name in attempted)
     labels = {"".join(node.itertext()) for node in root.iter("{http://www.w3.org/2000/svg}text")}
     assert {f"{name} {c.score}" for name in attempted for c in load_claims("dme-fd") if c.id == name} <= labels
     assert "currentColor" in svg and "#010203" not in svg and "#000000" not in svg and "http://www.w3.org/2000" in svg
-    assert drawn.forest(verdicts("dme-fd", ())) == ""
+    assert forest(verdicts("dme-fd", ())) == ""
 
 
 @pytest.mark.parametrize("filled", [False, True])
@@ -453,7 +455,7 @@ def test_a_wrong_word_is_one_line(words, said):
 def test_the_table_on_a_terminal_shows_paper_and_ours(run, collected, monkeypatch):
     evidence = collected(*seeds(run))
     entry = cell(entries("dme-fd", 1, evidence))
-    lines = drawn.paper_table("dme-fd", 1, evidence).lines(entry)
+    lines = paper_table("dme-fd", 1, evidence).lines(entry)
     assert lines[0] == "77.23 ± 0.48" and lines[1].endswith(" a") and lines[2].endswith(f"n = 3 × {IMAGES}")
     none = replace(entry, state="not yet", ours=None)
-    assert drawn.paper_table("dme-fd", 1, evidence).lines(none)[1] == "not yet"
+    assert paper_table("dme-fd", 1, evidence).lines(none)[1] == "not yet"

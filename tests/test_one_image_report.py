@@ -8,6 +8,10 @@ import torch
 from tutseg.errors import InputError
 from tutseg.methods.one_image.one_image import Trace
 from tutseg.report import one_image as report
+from tutseg.report.iterations import dice_of_steps, step_explorer, stop_table
+from tutseg.report.lambdas import lambda_explorer, lambda_table
+from tutseg.report.one_image_figures import robustness_figure
+from tutseg.report.s3_net import gradient_table, turn_table
 from tutseg.training.one_image import COLUMNS, SCORED
 
 DICE = {("a", "p", 0): 0.5, ("a", "q", 0): 0.7, ("a", "p", 1): 0.6, ("a", "q", 1): 1.0}
@@ -104,12 +108,12 @@ def test_the_lessons_hold_on_noise():
     image = torch.rand(3, 16, 16, generator=torch.Generator().manual_seed(0))
     pulls = {line[0]: [float(cell.split("gradient ")[1]) for cell in line[1:]] for line in _gradients(image)}
     assert pulls["code"][2] == 0 and min(pulls["paper"] + pulls["meant"] + pulls["code"][:2]) > 1e-4
-    change = [abs(float(line[3])) for line in report.turn_table(image, clusters=6).rows]
+    change = [abs(float(line[3])) for line in turn_table(image, clusters=6).rows]
     assert change[0] < 1e-5 and change[1] < 1e-5 and change[2] > 1e-3
 
 
 def _gradients(image):
-    return report.gradient_table(image, clusters=6).rows
+    return gradient_table(image, clusters=6).rows
 
 
 def test_what_the_stop_costs():
@@ -121,11 +125,11 @@ def test_what_the_stop_costs():
     maps = np.stack([np.zeros((8, 8)), truth[0].numpy()]).astype(np.uint8)
     trace = Trace(maps, np.array([1, 2]), {"ce": np.array([1.0, 0.5])}, part.numpy().astype(np.uint8))
     image = 1 - truth.expand(3, -1, -1) * 0.5
-    dice = report.dice_of_steps(trace, image, truth)
+    dice = dice_of_steps(trace, image, truth)
     assert np.allclose(dice, [32 / 80, 1, 2 * 12 / (12 + 16)])
-    (row,) = report.stop_table([trace], image[None], truth[None], ["p"], earliest=0).rows
+    (row,) = stop_table([trace], image[None], truth[None], ["p"], earliest=0).rows
     assert row == ("p", "100.0 (after 1)", "40.0", "85.7 (after 2)", "-14.3", "2")
-    figure = report.step_explorer(trace, image, truth, "")
+    figure = step_explorer(trace, image, truth, "")
     assert figure.numbers(frame=1) == {
         "iteration": 1, "clusters": 2, "loss term ce": 0.5, "Dice, oracle": 1, "Dice, darkest": 1
     }  # fmt: skip
@@ -142,9 +146,7 @@ def test_a_search_over_weights_is_scored_on_pictures_it_did_not_see(tmp_path):
                 rows.append(row | {"dice": dice if not leak else 1.0, "clusters": i + 1})
     made = pd.DataFrame(rows).assign(data_fingerprint="f", size=8, device="cpu", threads=1, torch="2", seed=0)
     made.assign(commit="c", code="d").to_csv(tmp_path / "scores-synth.csv")
-    found = {
-        line[1]: line[3] for line in report.lambda_table(tmp_path / "scores-synth.csv").rows if line[0] == "oracle"
-    }
+    found = {line[1]: line[3] for line in lambda_table(tmp_path / "scores-synth.csv").rows if line[0] == "oracle"}
     assert found["printed"].startswith("45.0 ±") and found["best"].startswith("55.0 ±")
     assert found["worst"].startswith("0.0 ±") and found["best on one half, scored on the other"].startswith("25.0 ±")
 
@@ -159,7 +161,7 @@ def test_the_explorer_of_weights_shows_the_map_of_each_combination(tmp_path):
             row = {"variant": f"lambda/{name}", "id": "p", "rule": rule, "leak": 0, "clusters": k + 2}
             rows.append(row | {"dice": k / 10 + (rule == "darkest") / 20})
     pd.DataFrame(rows).to_csv(tmp_path / "scores-synth.csv")
-    figure = report.lambda_explorer(tmp_path)
+    figure = lambda_explorer(tmp_path)
     state = {"picture": "p", "λ1": "1.2", "λ2": "0", "λ3": "1"}
     assert figure.numbers(**state) == {"clusters": 4, "Dice, oracle": 0.2, "Dice, darkest": 0.25}
     assert figure.place(**state) == 2 and figure.start() == {"picture": "p", "λ1": "0.6", "λ2": "0", "λ3": "1"}
@@ -175,7 +177,7 @@ def test_robustness_is_told_by_method_and_change(rows):
     assert table.heads == ("method", "angle=10", "angle=30", "scale=0.9", "hair") and "2 seed(s) × 2" in table.caption
     assert [line[0] for line in table.rows] == ["paper", "code"]
     assert table.rows[1][1].startswith("30.0 (30.0 to 30.0) flipped; Dice 70.0 (")
-    flips, dice = np.split(np.array(report.robustness_figure(pd.concat(made)).axes), 2)
+    flips, dice = np.split(np.array(robustness_figure(pd.concat(made)).axes), 2)
     assert [axis.get_xlabel() for axis in dice] == ["angle, degrees", "scale", "hair"]
     drawn = {bars.get_label(): tuple(bars.lines[0].get_ydata()) for bars in flips[0].containers}
     assert drawn == {"paper": (10, 10), "code": (30, 30)}

@@ -10,16 +10,8 @@ import torch
 
 from tutseg.errors import InputError
 from tutseg.report import pages, trained
-from tutseg.report.tables import (
-    Group,
-    ablation_table,
-    at_share,
-    difference_table,
-    differences,
-    group_results,
-    leak_table,
-    share_table,
-)
+from tutseg.report.csv_tables import ablation_table, leak_table
+from tutseg.report.tables import Group, at_share, difference_table, differences, group_results, share_table
 
 IMAGES = ("a", "b", "c")
 DICE = {"t0": (0.8, 0.9, 0.7), "t1": (0.6, 0.8, 0.7), "t2": (0.5, 0.6, 0.4), "t3": (0.9, 0.9, 0.9)}

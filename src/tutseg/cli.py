@@ -565,7 +565,7 @@ def table_(
     number: Annotated[int, typer.Argument(help="The table's number in the paper.")],
     as_json: Json = False,
 ) -> None:
-    from tutseg.report.ledger import paper_table
+    from tutseg.report.paper_table import paper_table
 
     shown = paper_table(paper, number)
     if as_json:

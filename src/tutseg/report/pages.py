@@ -5,13 +5,12 @@ A page asks for one with a line ``<!-- generated: NAME -->``; the names are the 
 
 import inspect
 import json
-import re
 import statistics
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from tutseg.files import csv_rows, project_root, sha256
+from tutseg.report.markdown import plain, table
 
 # The package from its foundation up, with what a reader looks for in each room.
 _ROOMS = {
@@ -27,25 +26,6 @@ _ROOMS = {
     "files": "Where things are",
     "errors": "The one kind of error",
 }
-
-
-def table(heads: Sequence[str], rows: Iterable[Sequence[Any]], right: Iterable[int] = ()) -> str:
-    """A Markdown table.
-
-    Parameters
-    ----------
-    heads : sequence of str
-        Column titles.
-    rows : iterable of sequences
-        Cells; None becomes a dash.
-    right : iterable of int
-        Columns that hold numbers and are aligned right.
-    """
-    right = set(right)
-    cell = lambda value: "–" if value is None else str(value).replace("|", "\\|").replace("\n", " ")
-    lines = [heads, ["--:" if i in right else ":--" for i in range(len(heads))], *rows]
-    body = "\n".join("| " + " | ".join(map(cell, line)) + " |" for line in lines)
-    return f"\n{body}\n"
 
 
 def datasets(_: Path) -> str:
@@ -225,11 +205,6 @@ def _ledger(name: str) -> Callable[[Path], str]:
         return made(name)
 
     return part
-
-
-def plain(text: str) -> str:
-    """Text whose stars, bars and brackets Markdown leaves alone."""
-    return re.sub(r"([\\`*_\[\]<>$|])", r"\\\1", text.strip())
 
 
 def runtimes(executed: Path) -> str:

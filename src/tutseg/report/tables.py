@@ -1,8 +1,7 @@
 """Tables of finished trials: never a number without its n, its spread and where it came from."""
 
-import html
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,52 +10,9 @@ import numpy as np
 from tutseg.errors import InputError, unknown
 from tutseg.files import csv_rows
 from tutseg.papers.claims import paired_bootstrap
-from tutseg.papers.ledger import points
 from tutseg.papers.tables import find_cells
-from tutseg.report.ledger import verdicts_of, where
+from tutseg.report.table import Table
 from tutseg.training.run import Run
-
-
-@dataclass(frozen=True, repr=False)
-class Table:
-    """Rows of text with a caption and a footnote; a notebook shows it as HTML.
-
-    Parameters
-    ----------
-    heads : tuple of str
-        Column titles.
-    rows : tuple of tuple of str
-        Cells.
-    caption, note : str
-        What it shows; where it came from.
-    """
-
-    heads: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    caption: str
-    note: str = ""
-    tips: dict[tuple[int, int], str] = field(default_factory=dict)
-
-    def _repr_html_(self) -> str:
-        cell = lambda text, tag, tip="": (
-            f"<{tag}{tip and f' title={chr(34)}{html.escape(tip)}{chr(34)}'}>{text}</{tag}>"
-        )
-        head = "".join(cell(html.escape(text), "th") for text in self.heads)
-        body = "".join(
-            "<tr>"
-            + "".join(cell(html.escape(text), "td", self.tips.get((i, j), "")) for j, text in enumerate(row))
-            + "</tr>"
-            for i, row in enumerate(self.rows)
-        )
-        note = f"<p><small>{html.escape(self.note)}</small></p>" if self.note else ""
-        return (
-            f'<div class="tutseg-table" style="overflow-x:auto"><table class="table">'
-            f"<caption>{html.escape(self.caption)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{note}</div>"
-        )
-
-    def __repr__(self) -> str:
-        lines = [self.caption, " | ".join(self.heads), *(" | ".join(row) for row in self.rows), self.note]
-        return "\n".join(line for line in lines if line)
 
 
 @dataclass(frozen=True)
@@ -295,43 +251,6 @@ def _paired(a: Group, b: Group) -> tuple[float, float, float]:
     return float(gain.mean()), *paired_bootstrap(gain)
 
 
-def ablation_table(path: Path) -> Table:
-    """What each drawn feature is worth: Dice on real pictures with everything drawn, minus without the feature.
-
-    Parameters
-    ----------
-    path : Path
-        CSV of ``benchmarks/transfer.py --without``; the rows with an empty ``without`` are the reference.
-    """
-    rows = csv_rows(path)
-    columns = [name for name in rows[0] if name.endswith(("_tune", "_report"))]
-    whole = {row["seed"]: row for row in rows if not row["without"]}
-    lines = []
-    for without in dict.fromkeys(row["without"] for row in rows):
-        members = [row for row in rows if row["without"] == without and row["seed"] in whole]
-        cells = []
-        for column in columns:
-            scores = [float(row[column]) for row in members]
-            if not without:
-                cells.append(f"{percent(np.mean(scores))}")
-                continue
-            worth = [100 * (float(whole[row["seed"]][column]) - float(row[column])) for row in members]
-            each = f" ({', '.join(f'{w:+.1f}' for w in worth)})" if len(worth) > 1 else ""
-            cells.append(f"{np.mean(worth):+.1f}{each}")
-        lines.append((without.replace("+", " + ") or "nothing: Dice %", *cells, str(len(members))))
-    heads = [
-        f"{name.rsplit('_', 1)[0]}, {name.rsplit('_', 1)[1]} half (n = {rows[0][name + '_n']})" for name in columns
-    ]
-    origin = {k: rows[0][k] for k in ("steps", "size", "n", "device", "torch", "commit", "code")}
-    note = "; ".join(f"{k}: {v}" for k, v in origin.items())
-    return Table(
-        ("left out", *heads, "seeds"),
-        tuple(lines),
-        "Dice points lost on real pictures when a drawn feature is left out (mean, and each seed)",
-        f"From results/{path.name}. {note}.",
-    )
-
-
 def _printed(paper: str, number: int, row: str, labelled: float) -> str:
     setting = {"data": "isic2018", "labelled": f"{labelled:g}"}
     cells = find_cells(paper, number, row, "dice", setting) if row else []
@@ -439,54 +358,3 @@ def scores_table(table: dict[str, dict[str, dict[str, float]]], caption: str) ->
     n = [table["dice"][way]["n"] for way in ("per_image", "batch")]
     heads = ("score", f"per picture (n = {n[0]:g})", f"batches of 5 (n = {n[1]:g})", "all pixels (n = 1)")
     return Table(heads, tuple(rows), caption, "Distances in pixels; they have no pooled form.")
-
-
-def leak_table(path: Path) -> Table:
-    """What each leak is worth: the CSV of ``benchmarks/leaks.py``."""
-    rows = csv_rows(path)
-    lines = []
-    for row in rows:
-        without, with_kin, gain, low, high = (
-            100 * float(row[key]) for key in ("without", "with", "difference", "low", "high")
-        )
-        gained = f"{gain:+.1f} [{low:+.1f}, {high:+.1f}]"
-        lines.append(
-            (row["data"], row["what"], f"{without:.1f}", f"{with_kin:.1f}", gained, row["n_test"], row["seeds"])
-        )
-    heads = (
-        "data set", "in training for each test picture", "Dice % without", "Dice % with", "gain [95 % interval]",
-        "n by seed", "seeds",
-    )  # fmt: skip
-    first = rows[0]
-    origin = {key: first[key] for key in ("net", "size", "steps", "device", "torch", "commit", "code", "command")}
-    note = "; ".join(f"{key}: {value}" for key, value in origin.items())
-    prints = ", ".join(dict.fromkeys(f"{row['data']} ({row['data_fingerprint']})" for row in rows))
-    caption = "The same test pictures and equally many training pictures, without and with the test pictures' kin"
-    return Table(heads, tuple(lines), caption, f"From results/{path.name}. data: {prints}; {note}.")
-
-
-def csv_table(path: Path, columns: dict[str, str], caption: str) -> Table:
-    """Some columns of a committed CSV file under readable heads, with the file as provenance."""
-    rows = [tuple(row[column] for column in columns) for row in csv_rows(path)]
-    return Table(tuple(columns.values()), tuple(rows), caption, f"From results/{path.name}.")
-
-
-def claims_table(paper: str) -> Table:
-    """The claims of a paper that trials could be set against, each with its verdict."""
-    found = verdicts_of(paper)
-    rows = []
-    for item in found:
-        verdict = item.verdict
-        if verdict.effect is None:
-            continue
-        ours = f"{points(item, verdict.effect)} [{points(item, verdict.low)}, {points(item, verdict.high)}]"
-        n = f"{verdict.seeds} × {verdict.n_images}"
-        sentence = f"“{item.claim.sentence}” ({where(item)})"
-        rows.append((item.claim.id, sentence, points(item, item.paper_effect), ours, n, verdict.verdict))
-    rest = len(found) - len(rows)
-    return Table(
-        ("claim", "the paper's words", "paper, points", "ours, points [95 % interval]", "n", "verdict"),
-        tuple(rows),
-        "Claims set against trials; a positive number favours the claim",
-        f"{rest} of {len(found)} claims have no trials yet; the ledger gives each one's reason and set-up.",
-    )

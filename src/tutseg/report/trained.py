@@ -8,8 +8,9 @@ from matplotlib.figure import Figure
 from tutseg.data import open_source
 from tutseg.data.loader import load_pictures
 from tutseg.papers.claims import paired_bootstrap
-from tutseg.report.figures import contours
-from tutseg.report.tables import Group, Table, percent, provenance, together
+from tutseg.report.photographs import contours
+from tutseg.report.table import Table
+from tutseg.report.tables import Group, percent, provenance, together
 from tutseg.training.evaluate import dice_of, foreground, truth_of
 from tutseg.training.fit import make_fabric
 from tutseg.training.run import Run, pictures_of, split_of

@@ -1,0 +1,209 @@
+"""A paper's table with ours in each cell."""
+
+import html
+from collections.abc import Sequence
+from dataclasses import dataclass
+from string import ascii_lowercase
+from typing import Any
+
+from tutseg.papers.ledger import Entry, Finished, entries
+from tutseg.papers.tables import load_paper
+
+
+@dataclass(frozen=True)
+class Block:
+    """The part of a printed table under one heading (a data set, say): lines of cells, some of them empty."""
+
+    heading: str
+    metrics: tuple[str, ...]
+    lines: tuple[tuple[str, tuple[Entry | None, ...]], ...]
+
+
+@dataclass(frozen=True)
+class PaperTable:
+    """A paper's table with ours in each cell; a notebook shows it as HTML, with provenance on hover and in a note.
+
+    Parameters
+    ----------
+    paper, number, caption : str, int, str
+        Which table.
+    setting : str
+        What all its cells have in common.
+    blocks : tuple of Block
+        Its parts.
+    setups : dict
+        A letter for each of our setups; cells of different letters are not comparable with one another.
+    reasons : dict
+        A number for each reason why a cell will never have a number of ours, or differs from the paper's.
+    """
+
+    paper: str
+    number: int
+    caption: str
+    setting: str
+    blocks: tuple[Block, ...]
+    setups: dict[str, str]
+    reasons: dict[str, int]
+
+    @property
+    def entries(self) -> list[Entry]:
+        """All cells, in reading order."""
+        return [entry for block in self.blocks for _, line in block.lines for entry in line if entry]
+
+    @property
+    def title(self) -> str:
+        """Caption, and how many cells have a number of ours."""
+        states = [entry.state for entry in self.entries]
+        could = len(states) - states.count("cannot")
+        return (
+            f"{self.paper}, Table {self.number}: {self.caption}{self.setting and f' ({self.setting})'}. "
+            f"Ours in {states.count('ours')} of {could} cells that we can name, of {len(states)} in all."
+        )
+
+    def ours(self, entry: Entry) -> str:
+        """Our part of a cell: value ± spread with the setup's letter, "not yet", or "cannot"."""
+        if entry.state != "ours" or entry.ours is None:
+            return f"cannot ({self.reasons[entry.why]})" if entry.state == "cannot" else "not yet"
+        letter = self.setups[entry.ours.setup]
+        note = f" ({self.reasons[entry.why]})" if entry.why else ""
+        return f"{_number(entry, entry.ours.value, entry.ours.spread)} {letter}{note}"
+
+    def evidence(self, entry: Entry) -> str:
+        """Interval and n of our part of a cell."""
+        if entry.ours is None:
+            return ""
+        ours = entry.ours
+        n = f"{ours.seeds} × {ours.n_images}"
+        if ours.low is None or ours.high is None:
+            return f"one seed, n = {n}"
+        about = "" if ours.by == "bootstrap" else "about "
+        return f"{about}{_number(entry, ours.low)} to {_number(entry, ours.high)}, n = {n}"
+
+    def lines(self, entry: Entry) -> list[str]:
+        """A cell as lines of text: the paper's number, ours, and the evidence for ours."""
+        return list(filter(None, (_printed(entry), self.ours(entry), self.evidence(entry))))
+
+    def notes(self) -> list[str]:
+        """Footnotes: what the letters and numbers stand for, and how to read a cell."""
+        found = []
+        for setup, letter in self.setups.items():
+            trials = {item.id: item for e in self.entries if e.ours and e.ours.setup == setup for item in e.ours.trials}
+            stamp = lambda name, trials=trials: ", ".join(
+                sorted({item.provenance.get(name, "") for item in trials.values()})
+            )
+            where = ", ".join(sorted({item.origin.partition("/")[0] if item.origin.startswith("runs") else item.origin
+                                      for item in trials.values()}))  # fmt: skip
+            found.append(
+                f"{letter}: {setup}. {len(trials)} trials of {where}; data {stamp('data')}; code {stamp('code')}; "
+                f"{stamp('device')}; torch {stamp('torch')}; {stamp('date')}."
+            )
+        if len(self.setups) > 1:
+            found.append("Numbers with different letters are not comparable with one another.")
+        found += [f"({number}) {reason}." for reason, number in self.reasons.items()]
+        if self.setups:
+            found.append(
+                "Ours: mean over test images and seeds ± standard deviation over seeds; below it the 95 % interval "
+                "over seeds and images, and n = seeds × images ('about': from the two deviations). Distances are in "
+                "pixels of the size named."
+            )
+        return found
+
+    def as_rows(self) -> list[dict[str, Any]]:
+        """Plain values, ready for JSON."""
+        rows = []
+        for entry in self.entries:
+            cell, ours = entry.cell, entry.ours
+            mine = ours and {
+                "value": ours.value, "spread": ours.spread, "low": ours.low, "high": ours.high, "interval": ours.by,
+                "seeds": ours.seeds, "n_images": ours.n_images, "setup": ours.setup, "score": ours.score,
+                "trials": [item.id for item in ours.trials], **ours.provenance,
+            }  # fmt: skip
+            name = ", ".join([cell.row, *(f"{k}={v}" for k, v in cell.setting.items()), cell.metric])
+            printed = {"value": float(cell.value), "spread": None if cell.spread is None else float(cell.spread)}
+            rows.append(
+                {"name": name, "row": cell.row, "setting": cell.setting, "metric": cell.metric, "unit": cell.unit,
+                 "position": cell.position, "paper": printed, "state": entry.state, "why": entry.why, "ours": mine}
+            )  # fmt: skip
+        return rows
+
+    def _repr_html_(self) -> str:
+        parts = [f"<p>{html.escape(self.title)}</p>"]
+        for block in self.blocks:
+            head = "".join(f"<th>{html.escape(name)}</th>" for name in (block.heading, *block.metrics))
+            body = "".join(
+                f"<tr><th scope='row'>{html.escape(label)}</th>{''.join(map(self._cell, line))}</tr>"
+                for label, line in block.lines
+            )
+            parts.append(f"<table class='table'><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>")
+        notes = "<br>".join(map(html.escape, self.notes()))
+        return f"<div class='tutseg-table' style='overflow-x:auto'>{''.join(parts)}<p><small>{notes}</small></p></div>"
+
+    def _cell(self, entry: Entry | None) -> str:
+        if entry is None:
+            return "<td></td>"
+        style = "style='white-space:nowrap;overflow-wrap:normal'"
+        printed = html.escape(_printed(entry))
+        ours = html.escape(self.ours(entry))
+        if entry.ours is None:
+            return f"<td {style} title='{html.escape(entry.why)}'>{printed}<br><small>{ours}</small></td>"
+        tip = "; ".join(f"{name}: {value}" for name, value in entry.ours.provenance.items() if value)
+        evidence = "<br>".join(html.escape(self.evidence(entry)).split(", "))
+        seen = f"<strong>{ours}</strong><br><small>{evidence}</small>"
+        return f"<td {style} title='{html.escape(f'{entry.ours.setup}; {tip}')}'>{printed}<br>{seen}</td>"
+
+
+def _printed(entry: Entry) -> str:
+    cell = entry.cell
+    return f"{cell.value}" if cell.spread is None else f"{cell.value} ± {cell.spread}"
+
+
+def _number(entry: Entry, value: float, spread: float | None = None) -> str:
+    """Two digits for percentages and pixels, three for fractions; more would not survive another seed."""
+    digits = 3 if entry.cell.unit == "fraction" else 2
+    return f"{value:.{digits}f}" + ("" if spread is None else f" ± {spread:.{digits}f}")
+
+
+def said(key: str, value: str) -> str:
+    """One entry of a setting in words."""
+    return f"{100 * float(value):g} % labelled" if key == "labelled" else f"{key} {value}"
+
+
+def paper_table(paper: str, number: int, evidence: Sequence[Finished] | None = None) -> PaperTable:
+    """A paper's table with ours in each cell.
+
+    Raises
+    ------
+    InputError
+        Unknown paper or table.
+    """
+    found = entries(paper, number, evidence)
+    lines: dict[str, list[Entry]] = {}
+    for entry in found:
+        lines.setdefault(entry.cell.position.partition("c")[0], []).append(entry)
+    everywhere = set.intersection(*(set(entry.cell.setting.items()) for entry in found))
+    headings: dict[str, tuple[list[str], dict[str, dict[str, Entry]]]] = {}
+    for line in lines.values():
+        common = dict(set.intersection(*(set(entry.cell.setting.items()) for entry in line)))
+        for entry in line:
+            cell = entry.cell
+            heading = ", ".join(said(k, v) for k, v in cell.setting.items() if k not in common)
+            own = [item for item in cell.setting.items() if item[0] in common and item not in everywhere]
+            label = ", ".join([cell.row, *(said(k, v) for k, v in own)])
+            metrics, rows = headings.setdefault(heading, ([], {}))
+            metrics += [cell.metric] if cell.metric not in metrics else []
+            rows.setdefault(label, {})[cell.metric] = entry
+    blocks = [
+        Block(heading, tuple(metrics), tuple((label, tuple(map(row.get, metrics))) for label, row in rows.items()))
+        for heading, (metrics, rows) in headings.items()
+    ]
+    setups = dict.fromkeys(entry.ours.setup for entry in found if entry.ours)
+    reasons = dict.fromkeys(entry.why for entry in found if entry.why and (entry.ours or entry.state == "cannot"))
+    return PaperTable(
+        paper,
+        number,
+        load_paper(paper).table(number).caption.rstrip("."),
+        ", ".join(said(k, v) for k, v in found[0].cell.setting.items() if (k, v) in everywhere),
+        tuple(blocks),
+        dict(zip(setups, ascii_lowercase, strict=False)),
+        {reason: i for i, reason in enumerate(reasons, 1)},
+    )

@@ -1,0 +1,70 @@
+"""What S3-Net's losses do before the first step: losses without gradient, and invariances without content."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tutseg.methods.one_image.one_image import Stack, affine_grid, move
+from tutseg.methods.one_image.s3_net import READINGS, S3Net, affine_loss, affine_loss_literal
+from tutseg.report.table import Table
+
+
+def _one_network(method: S3Net, images: Tensor, seed: int) -> Stack:
+    """A fresh network of `method` for one picture ``(1, 3, H, W)``."""
+    return Stack(lambda: method.network(tuple(images.shape[2:])), [seed], images)
+
+
+def gradient_table(image: Tensor, seed: int = 0, **options: Any) -> Table:
+    """What each weighted term of Eq. 7 is, and how hard it pulls, before the first step: a row a reading.
+
+    Parameters
+    ----------
+    image : Tensor
+        ``(3, H, W)`` in [0, 1].
+    seed : int
+        Of the network and of the random moves.
+    options : dict
+        Of `S3Net`, such as fewer clusters.
+    """
+    terms = {"ce": "λ1 L_ce", "at": "λ2 L_AT", "s": "λ3 L_S"}
+    rows = []
+    for reading in READINGS:
+        method = S3Net(reading, **options)
+        stack = _one_network(method, image[None], seed)
+        _, losses = method.losses(stack, image[None], [np.random.default_rng(seed)])
+        cells = []
+        for term in terms:
+            norm = 0.0
+            if losses[term].requires_grad:
+                weights = list(stack.parameters.values())
+                pull = torch.autograd.grad(losses[term].sum(), weights, retain_graph=True, materialize_grads=True)
+                norm = float(torch.stack([part.norm() for part in pull]).norm())
+            cells.append(f"{float(losses[term].detach()):.3f}, gradient {norm:.3g}")
+        rows.append((reading, *cells))
+    return Table(("reading", *terms.values()), tuple(rows), "Value and gradient norm of each weighted term, first step")
+
+
+def turn_table(image: Tensor, seed: int = 0, **options: Any) -> Table:
+    """L_AT under a quarter turn and under no turn at all, in each form; arguments as in `gradient_table`."""
+    images = image[None]
+    stack = _one_network(S3Net("meant", **options), images, seed)
+    loss: dict[str, list[float]] = {"literal (code)": [], "outputs moved (Eq. 6)": [], "input moved (meant)": []}
+    with torch.no_grad():
+        logits, second = stack(images)
+        labels = logits.argmax(1)
+        for angle in (90.0, 0.0):
+            zero = torch.zeros(1)
+            grid = affine_grid(tuple(images.shape[2:]), torch.tensor([angle]), zero + 1, zero, torch.zeros(1, 2))
+            turn = lambda maps, turns=round(angle / 90): maps.rot90(-turns, (2, 3))
+            found = (
+                affine_loss_literal(second, logits, turn),
+                affine_loss(move(second, grid), labels, grid),
+                affine_loss(stack(move(images, grid), second_only=True), labels, grid),
+            )
+            for values, value in zip(loss.values(), found, strict=True):
+                values.append(float(value))
+    rows = [(name, f"{a:.6f}", f"{b:.6f}", f"{a - b:+.1e}") for name, (a, b) in loss.items()]
+    heads = ("form of L_AT", "turned by 90°", "not turned", "difference")
+    return Table(heads, tuple(rows), "L_AT of one network on one picture")
