@@ -76,7 +76,7 @@ diagram(
 # Small filters of several sizes first, then a dilated one; the published code has it the other way round.
 
 # %%
-from tutseg.methods.one_image.one_image import leak, self_label_loss
+from tutseg.methods.one_image.clusters import leak
 from tutseg.methods.one_image.s3_net import (
     S3Net,
     affine_loss,
@@ -85,6 +85,7 @@ from tutseg.methods.one_image.s3_net import (
     spatial_loss_literal,
     spatial_loss_pairwise,
 )
+from tutseg.methods.one_image.self_training import self_label_loss
 from tutseg.nets.s3_encoder import InceptionLKA
 from tutseg.report.source import show
 
@@ -148,7 +149,7 @@ import torch
 
 from tutseg.data import open_source
 from tutseg.data.loader import load_pictures
-from tutseg.methods.one_image.one_image import trace
+from tutseg.methods.one_image.trace import trace
 from tutseg.training.one_image import picture_seed
 
 settings = profile.settings

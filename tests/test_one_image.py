@@ -13,14 +13,19 @@ from sklearn.decomposition import PCA
 from tutseg.data.sample import Sample
 from tutseg.errors import InputError
 from tutseg.methods import CARDS, build_method
-from tutseg.methods.one_image import one_image as one
+from tutseg.methods.one_image.base import OneImageMethod
 from tutseg.methods.one_image.classical import Otsu, SlicMerge
+from tutseg.methods.one_image.clusters import choose, leak, number_of_clusters
 from tutseg.methods.one_image.deep_cluster import balanced_cross_entropy, whiten
 from tutseg.methods.one_image.iic import information_loss, joint_matrix
 from tutseg.methods.one_image.k_means import k_means, lloyd
 from tutseg.methods.one_image.kanezaki import Kanezaki, continuity_loss
 from tutseg.methods.one_image.ms_former import EfficientBlock, inter_scale_loss, intra_scale_loss
+from tutseg.methods.one_image.self_training import self_label_loss
 from tutseg.methods.one_image.sgscn import context_loss
+from tutseg.methods.one_image.stack import Stack
+from tutseg.methods.one_image.trace import trace
+from tutseg.methods.one_image.warps import affine_grid, inside, move
 from tutseg.metrics import per_image
 from tutseg.training import one_image as run
 
@@ -83,7 +88,7 @@ def test_pictures_stop_one_by_one(scene):
     together = method.cluster(images, [1, 2, 3], watch)
     assert len({len(counts) for counts in ran.values()}) > 1
     for i, counts in ran.items():
-        seen = one.trace(method, images[i], seed=i + 1)
+        seen = trace(method, images[i], seed=i + 1)
         assert counts == seen.clusters.tolist() and counts[-1] <= 9 < min(counts[:-1])
         assert np.array_equal(together[i].numpy(), seen.result)
 
@@ -91,7 +96,7 @@ def test_pictures_stop_one_by_one(scene):
 def test_stack_descends_like_torch_sgd():
     make = lambda: torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.Conv2d(4, 2, 1))
     images = torch.rand(2, 3, 6, 6, dtype=torch.float64)
-    stack = one.Stack(make, [5, 6], images)
+    stack = Stack(make, [5, 6], images)
     nets = []
     for seed in (5, 6):
         torch.manual_seed(seed)
@@ -114,21 +119,21 @@ def test_stack_descends_like_torch_sgd():
 def test_self_label_loss_is_the_cross_entropy_of_the_winner():
     logits = torch.randn(2, 5, 4, 3)
     shares = logits.softmax(1).amax(1)
-    assert torch.allclose(one.self_label_loss(logits), -shares.log().mean((1, 2)), atol=1e-6)
+    assert torch.allclose(self_label_loss(logits), -shares.log().mean((1, 2)), atol=1e-6)
 
 
 def test_number_of_clusters():
     labels = torch.tensor([[[0, 7], [7, 3]], [[2, 2], [2, 2]]])
-    assert one.number_of_clusters(labels).tolist() == [3, 1]
+    assert number_of_clusters(labels).tolist() == [3, 1]
 
 
 def test_trace_keeps_every_iteration(scene):
     images, _ = scene
-    seen = one.trace(build_method("s3-net", reading="code", **SMALL["s3-net"]), images[0].float(), seed=4)
+    seen = trace(build_method("s3-net", reading="code", **SMALL["s3-net"]), images[0].float(), seed=4)
     assert seen.labels.shape == (3, 32, 32) and seen.labels.dtype == np.uint8
     assert [len(np.unique(m)) for m in seen.labels] == seen.clusters.tolist()
     assert set(seen.losses) == {"ce", "at", "s"} and all(len(v) == 3 for v in seen.losses.values())
-    assert one.trace(build_method("otsu"), images[0]).labels.shape == (0, 32, 32)
+    assert trace(build_method("otsu"), images[0]).labels.shape == (0, 32, 32)
 
 
 # The choice of the cluster, the leak, the scores.
@@ -144,17 +149,17 @@ def test_rules_pick_what_they_say():
     image = torch.zeros(1, 3, 40, 40)
     for label, grey in colours.items():
         image[:, :, labels[0] == label] = grey
-    picked = lambda rule, truth=None: set(labels[0][one.choose(labels, image, rule, truth)[0, 0] == 1].tolist())
+    picked = lambda rule, truth=None: set(labels[0][choose(labels, image, rule, truth)[0, 0] == 1].tolist())
     assert picked("darkest") == {4} and picked("central") == {7} and picked("contrast") == {7}
     truth = torch.zeros(1, 1, 40, 40)
     truth[..., 3:6, 29:38] = 1
     assert picked("oracle", truth) == {9}
     with pytest.raises(InputError, match="truth"):
-        one.choose(labels, image, "darkest", truth)
+        choose(labels, image, "darkest", truth)
     with pytest.raises(InputError, match="truth"):
-        one.choose(labels, image, "oracle")
+        choose(labels, image, "oracle")
     with pytest.raises(InputError, match="darkest"):
-        one.choose(labels, image, "darkst")
+        choose(labels, image, "darkst")
 
 
 @pytest.mark.parametrize(("margin", "kernel"), [(4, 5), (6, 7)])
@@ -165,17 +170,17 @@ def test_leak_is_two_dilations_of_the_published_helpers(margin, kernel):
     truth[48, 58] = True
     dilated = ndimage.binary_dilation(truth, np.ones((kernel, kernel)), iterations=2)
     prediction = rng.random((50, 60)) < 0.4
-    leaked = one.leak(torch.tensor(prediction)[None, None].float(), torch.tensor(truth)[None, None].float(), margin)
+    leaked = leak(torch.tensor(prediction)[None, None].float(), torch.tensor(truth)[None, None].float(), margin)
     assert np.array_equal(leaked[0, 0].numpy() == 1, prediction & dilated)
 
 
 def test_leak_only_helps_and_hm_is_one_minus_jaccard(scene):
     images, truth = scene
-    prediction = one.choose(build_method("k-means").segment(images), images, "oracle", truth)
+    prediction = choose(build_method("k-means").segment(images), images, "oracle", truth)
     prediction[0, 0, :5] = 1  # a false alarm far from the lesion
     honest = per_image(prediction, truth)
     for margin in (4, 6):
-        leaked = per_image(one.leak(prediction, truth, margin), truth)
+        leaked = per_image(leak(prediction, truth, margin), truth)
         assert (leaked["dice"] >= honest["dice"]).all() and leaked["dice"][0] > honest["dice"][0] + 0.1
     a, b = prediction.numpy() == 1, truth.numpy() == 1
     for i in range(3):
@@ -190,15 +195,15 @@ def test_leak_only_helps_and_hm_is_one_minus_jaccard(scene):
 
 def _grid(shape, angle=0.0, scale=1.0, shear=0.0, shift=(0.0, 0.0), inverse=False):
     tensor = lambda value: torch.tensor([value], dtype=torch.float64)
-    return one.affine_grid(shape, tensor(angle), tensor(scale), tensor(shear), tensor(list(shift)), inverse)
+    return affine_grid(shape, tensor(angle), tensor(scale), tensor(shear), tensor(list(shift)), inverse)
 
 
 def test_a_quarter_turn_a_shift_and_their_inverse():
     picture = torch.rand(1, 2, 12, 12, dtype=torch.float64)
-    turned = one.move(picture, _grid((12, 12), angle=90))
+    turned = move(picture, _grid((12, 12), angle=90))
     assert torch.allclose(turned, picture.rot90(-1, (2, 3)))
     wide = torch.rand(1, 1, 8, 20, dtype=torch.float64)
-    shifted = one.move(wide, _grid((8, 20), shift=(0.1, 0.25)), "nearest")
+    shifted = move(wide, _grid((8, 20), shift=(0.1, 0.25)), "nearest")
     assert torch.equal(shifted[:, :, 2:, 2:], wide[:, :, :-2, :-2]) and shifted[:, :, :2].eq(0).all()
 
 
@@ -214,11 +219,11 @@ def test_move_follows_its_matrix_and_the_inverse_undoes_it(shape):
     expected = torch.tensor(0.3 * source[..., 0] + 0.2 * source[..., 1])
     options = {"angle": 25.0, "scale": 1.1, "shear": 8.0, "shift": (0.05, -0.1)}
     there, home = _grid(shape, **options), _grid(shape, **options, inverse=True)
-    valid = one.inside(there)[0]
-    moved = one.move(ramp, there)
+    valid = inside(there)[0]
+    moved = move(ramp, there)
     assert 0.5 < valid.double().mean() < 1 and torch.allclose(moved[0, 0][valid], expected[valid], atol=1e-4)
-    both = one.inside(home) & (one.move(valid[None, None].double(), home)[:, 0] == 1)
-    assert torch.allclose(one.move(moved, home)[:, 0][both], ramp[:, 0][both], atol=1e-4)
+    both = inside(home) & (move(valid[None, None].double(), home)[:, 0] == 1)
+    assert torch.allclose(move(moved, home)[:, 0][both], ramp[:, 0][both], atol=1e-4)
 
 
 # k-means.
@@ -312,9 +317,9 @@ def test_continuity_loss_against_loops():
 
 def test_kanezaki_runs_until_few_labels_are_left(scene):
     images, _ = scene
-    counts = one.trace(Kanezaki(steps=60, clusters=12, min_labels=9), images[0].float()).clusters
+    counts = trace(Kanezaki(steps=60, clusters=12, min_labels=9), images[0].float()).clusters
     assert 1 < len(counts) < 60 and counts[-1] <= 9 and (counts[:-1] > 9).all()
-    assert len(one.trace(Kanezaki(steps=4, clusters=12, min_labels=0), images[0].float()).clusters) == 4
+    assert len(trace(Kanezaki(steps=4, clusters=12, min_labels=0), images[0].float()).clusters) == 4
 
 
 def test_context_loss_against_loops():
@@ -371,7 +376,7 @@ def test_ms_former_wants_whole_patches():
 @pytest.mark.parametrize("method", [Otsu(), SlicMerge(superpixels=100)])
 def test_classical_methods_find_a_disc(method, scene):
     images, truth = scene
-    prediction = one.choose(method.segment(images), images, "contrast")
+    prediction = choose(method.segment(images), images, "contrast")
     assert (per_image(prediction, truth)["dice"] > 0.9).all()
 
 
@@ -440,7 +445,7 @@ def test_every_experiment_can_be_built():
     assert {name.split("/")[0] for name in run.EXPERIMENTS} >= {"table-1", "table-2", "modules", "lambda", "robust"}
     for name, spec in run.EXPERIMENTS.items():
         method = build_method(spec.method, **spec.options)
-        assert isinstance(method, one.OneImageMethod), name
+        assert isinstance(method, OneImageMethod), name
     assert run.EXPERIMENTS["table-2/code-ce-at"].options["weights"] == [3.5, 0.2, 0]
     with pytest.raises(InputError, match="table-1/iic"):
         run.evaluate_experiment("table-1/icc", Discs(), [0], 32, "cpu", None)

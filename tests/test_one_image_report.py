@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tutseg.errors import InputError
-from tutseg.methods.one_image.one_image import Trace
+from tutseg.methods.one_image.trace import Trace
 from tutseg.report import one_image as report
 from tutseg.report.iterations import dice_of_steps, step_explorer, stop_table
 from tutseg.report.lambdas import lambda_explorer, lambda_table

@@ -13,8 +13,10 @@ from torchvision.transforms.functional import affine as torchvision_affine
 
 from tutseg.errors import InputError
 from tutseg.methods.one_image import s3_net
-from tutseg.methods.one_image.one_image import Stack, affine_grid, trace
 from tutseg.methods.one_image.s3_net import S3Net
+from tutseg.methods.one_image.stack import Stack
+from tutseg.methods.one_image.trace import trace
+from tutseg.methods.one_image.warps import affine_grid
 from tutseg.nets import s3_encoder as encoder
 
 

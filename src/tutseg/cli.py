@@ -267,7 +267,7 @@ def segment(
     from tutseg.data.folders import read_image
     from tutseg.data.loader import shrink
     from tutseg.methods import CARDS, build_method
-    from tutseg.methods.one_image.one_image import RULES, choose
+    from tutseg.methods.one_image.clusters import RULES, choose
     from tutseg.report.pictures import save_png
     from tutseg.training.fit import make_fabric
     from tutseg.training.predict import pictures_in

@@ -6,7 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tutseg.methods.one_image.one_image import Trace, choose
+from tutseg.methods.one_image.clusters import choose
+from tutseg.methods.one_image.trace import Trace
 from tutseg.metrics import area_scores, counts
 from tutseg.report.interactive import StepExplorer
 from tutseg.report.table import Table

@@ -6,8 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tutseg.methods.one_image.one_image import Stack, affine_grid, move
 from tutseg.methods.one_image.s3_net import READINGS, S3Net, affine_loss, affine_loss_literal
+from tutseg.methods.one_image.stack import Stack
+from tutseg.methods.one_image.warps import affine_grid, move
 from tutseg.report.table import Table
 
 

@@ -25,7 +25,8 @@ from tutseg.data.sample import Sample, Source
 from tutseg.errors import InputError, unknown
 from tutseg.files import atomic_write, canonical_json, sha256
 from tutseg.methods import build_method
-from tutseg.methods.one_image.one_image import RULES, affine_grid, choose, inside, leak, number_of_clusters
+from tutseg.methods.one_image.clusters import RULES, choose, leak, number_of_clusters
+from tutseg.methods.one_image.warps import affine_grid, inside
 from tutseg.metrics import area_scores, counts
 
 SCORED = (("oracle", 0), ("oracle", 4), ("oracle", 6), *((rule, 0) for rule in RULES if rule != "oracle"))

@@ -7,7 +7,7 @@ import torch
 from skimage import color, filters, graph, morphology, segmentation
 from torch import Tensor
 
-from tutseg.methods.one_image.one_image import OneImageMethod, OnStep
+from tutseg.methods.one_image.base import OneImageMethod, OnStep
 
 
 class _Pictures(OneImageMethod):

@@ -12,9 +12,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tutseg.errors import InputError
+from tutseg.methods.one_image.base import OneImageMethod, OnStep, Step
 from tutseg.methods.one_image.k_means import k_means
 from tutseg.methods.one_image.kanezaki import trunk
-from tutseg.methods.one_image.one_image import OneImageMethod, OnStep, Stack, Step
+from tutseg.methods.one_image.stack import Stack
 
 
 class _Net(nn.Module):

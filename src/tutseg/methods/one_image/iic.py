@@ -12,8 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tutseg.methods.one_image.base import OneImageMethod, OnStep, Step
 from tutseg.methods.one_image.kanezaki import trunk
-from tutseg.methods.one_image.one_image import OneImageMethod, OnStep, Stack, Step, affine_grid, inside, move
+from tutseg.methods.one_image.stack import Stack
+from tutseg.methods.one_image.warps import affine_grid, inside, move
 
 MOST_ANGLE, MOST_SCALE, MOST_SHIFT, MOST_CONTRAST, MOST_BRIGHTNESS = 20.0, 0.15, 0.05, 0.3, 0.15
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from tutseg.errors import InputError
-from tutseg.methods.one_image.one_image import OneImageMethod, OnStep
+from tutseg.methods.one_image.base import OneImageMethod, OnStep
 
 
 def nearest(points: Tensor, centres: Tensor) -> tuple[Tensor, Tensor]:

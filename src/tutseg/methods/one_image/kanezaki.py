@@ -10,7 +10,8 @@ from collections.abc import Sequence
 import numpy as np
 from torch import Tensor, nn
 
-from tutseg.methods.one_image.one_image import SelfTraining, Stack, self_label_loss
+from tutseg.methods.one_image.self_training import SelfTraining, self_label_loss
+from tutseg.methods.one_image.stack import Stack
 from tutseg.nets.s3_encoder import batch_norm
 
 

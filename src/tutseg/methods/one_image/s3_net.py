@@ -20,7 +20,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tutseg.errors import InputError, unknown
-from tutseg.methods.one_image.one_image import SelfTraining, Stack, affine_grid, inside, move, self_label_loss
+from tutseg.methods.one_image.self_training import SelfTraining, self_label_loss
+from tutseg.methods.one_image.stack import Stack
+from tutseg.methods.one_image.warps import affine_grid, inside, move
 from tutseg.nets.s3_encoder import S3Encoder
 
 READINGS = {

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from tutseg.methods.one_image.kanezaki import clustering_network, continuity_loss
-from tutseg.methods.one_image.one_image import SelfTraining, Stack, self_label_loss
+from tutseg.methods.one_image.self_training import SelfTraining, self_label_loss
+from tutseg.methods.one_image.stack import Stack
 
 
 def context_loss(membership: Tensor) -> Tensor:
