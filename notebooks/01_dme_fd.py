@@ -363,7 +363,7 @@ selection_table(runs)
 # and [the ledger](../book/ledger.md) lists this paper's claims with a verdict.
 
 # %%
-from tutseg.papers.audit import audit_paper
+from tutseg.papers.contradictions import audit_paper
 
 for finding in audit_paper("dme-fd"):
     print(f"[{finding.severity}] Table {finding.table}: {finding.message}")

@@ -600,7 +600,7 @@ difference_table(groups(rows[switched]), "paper-ce-at-s")
 # [the ledger](../book/ledger.md) lists the paper's claims with a verdict.
 
 # %%
-from tutseg.papers.audit import audit_paper
+from tutseg.papers.contradictions import audit_paper
 
 for finding in audit_paper("s3-net"):
     print(f"[{finding.severity}] Table {finding.table}: {finding.message}")

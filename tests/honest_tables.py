@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import numpy as np
 
-from tutseg.papers.cell import Cell
+from tutseg.audit.cell import Cell
 
 CONVENTIONS = ("image", "batch", "pooled", "two-class")
 _EMPTY_AS_ZERO = {"divide": "ignore", "invalid": "ignore"}

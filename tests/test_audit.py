@@ -12,17 +12,21 @@ from honest_tables import average, confusion, honest_table, scores
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tutseg.audit.bounds import jaccard_of
+from tutseg.audit.cell import Cell
+from tutseg.audit.examine import SEVERITIES, audit_cells, audit_csv
+from tutseg.audit.interval import Interval, printed, span
+from tutseg.audit.rows import lines_of
+from tutseg.audit.rules import RULES
 from tutseg.errors import InputError
-from tutseg.papers import audit
-from tutseg.papers.cell import Cell
-from tutseg.papers.checks import RULES, Interval, jaccard_of, lines_of, printed, span
+from tutseg.papers import contradictions
 
 RICH = {"columns": ("dice", "jaccard", "precision", "accuracy"), "unit": "percent", "digits": 2, "folds": 5, "n": 1500,
         "methods": 6, "labels": ("0.02", "0.04"), "spread": True}  # fmt: skip
 
 
 def rules(cells, **statements):
-    return {finding.rule for finding in audit.audit_cells(cells, **statements)}
+    return {finding.rule for finding in audit_cells(cells, **statements)}
 
 
 def cell(row, metric, value, spread=None, unit="percent", table=1, paper="p", **setting):
@@ -42,7 +46,7 @@ def changed(cells, change):
 def test_nothing_is_found_in_honest_tables(part):
     """256 tables: four averagings, 20 to 2000 images, folds, units, 0 to 6 decimals, all sets of columns."""
     for seed in range(10_000 + part * 32, 10_000 + part * 32 + 32):
-        findings = audit.audit_cells(honest_table(seed))
+        findings = audit_cells(honest_table(seed))
         assert not findings, f"seed {seed}: {findings[0].message}"
 
 
@@ -71,7 +75,7 @@ def test_swapped_columns_are_found_and_the_row_that_stays_impossible():
     base = honest_table(2, convention="image", **RICH)
     other = {"dice": "jaccard", "jaccard": "dice"}
     swapped = changed(base, lambda c: replace(c, metric=other.get(c.metric, c.metric)))
-    found = audit.audit_cells(swapped)
+    found = audit_cells(swapped)
     assert {"swapped-columns", "jaccard-above-dice"} <= {f.rule for f in found}
     rows = len(lines_of(base))
     assert next(f for f in found if f.rule == "swapped-columns").numbers["rows"] == rows
@@ -130,7 +134,7 @@ def test_two_class_rows_among_rows_of_the_lesion_are_found():
     lesion = honest_table(13, convention="pooled", **fixed)
     both = honest_table(13, convention="two-class", **fixed)
     cells = [b if a.row == "M4" else a for a, b in zip(lesion, both, strict=True)]
-    found = [f for f in audit.audit_cells(cells) if f.rule == "mixed-definitions"]
+    found = [f for f in audit_cells(cells) if f.rule == "mixed-definitions"]
     assert {c.row for f in found for c in f.inputs} == {"M4"}
     truth = {(c.row, c.setting["data"], c.metric): c.value for c in lesion}
     for finding in found:
@@ -222,9 +226,9 @@ def test_statements_of_the_text():
     assert rules(cells, text=[say(value="3", minus="Base", relation="more than")]) == {"gain"}
     assert rules(cells, text=[say(value="0.4-1.6", minus="Base", relation="between")]) == {"gain"}
     worst = {"table": 1, "row": "Base", "metrics": ["dice", "hd95"], "rank": 1, "among": {}, "section": "", "quote": ""}
-    assert [f.rule for f in audit.audit_cells(cells, {"ranks": [worst]})] == ["rank", "rank"]
+    assert [f.rule for f in audit_cells(cells, {"ranks": [worst]})] == ["rank", "rank"]
     counts = {"name": "n", "whole": 2955, "parts": {"labelled": 59, "unlabelled": 1896}, "section": "", "quote": ""}
-    (finding,) = audit.audit_cells(cells, {"counts": [counts]})
+    (finding,) = audit_cells(cells, {"counts": [counts]})
     assert finding.numbers["unlabelled"] == 2896
 
 
@@ -292,7 +296,7 @@ def test_a_wide_table_with_everyday_headings(tmp_path):
         "Ours,ISIC,2,**83.44** \\pm 1.91,68.97 ± 2.50,3.595,15.577\n",
         encoding="utf-8",
     )
-    found = audit.audit_csv(path)
+    found = audit_csv(path)
     assert {f.rule for f in found} == {"jaccard-below-bound", "asd-above-hd95", "swapped-columns"}
     first = next(f for f in found if f.rule == "jaccard-below-bound")
     assert first.severity == "impossible" and first.inputs[0].position == "line 4, column 4"
@@ -305,10 +309,10 @@ def test_a_tidy_table_and_a_semicolon_table(tmp_path):
     tidy.write_text(
         "row,setting,metric,value,spread\nA,data=x;labelled=2%,Dice,0.90,0.01\nA,data=x;labelled=2%,IoU,0.70,\n"
     )
-    assert {f.rule for f in audit.audit_csv(tidy)} == {"jaccard-below-bound"}
+    assert {f.rule for f in audit_csv(tidy)} == {"jaccard-below-bound"}
     wide = tmp_path / "wide.csv"
     wide.write_text("Model;Dice;mIoU\nA;0.90;0.82\nB;0.80;0.70\n")
-    assert audit.audit_csv(wide) == []
+    assert audit_csv(wide) == []
 
 
 @pytest.mark.parametrize(
@@ -328,24 +332,24 @@ def test_a_faulty_table_is_named_with_its_place(tmp_path, text, words):
     path = tmp_path / "faulty.csv"
     path.write_text(text)
     with pytest.raises(InputError, match=words.replace("(", r"\(")):
-        audit.audit_csv(path)
+        audit_csv(path)
 
 
 def test_a_missing_or_binary_file(tmp_path):
     with pytest.raises(InputError, match="cannot read"):
-        audit.audit_csv(tmp_path / "none.csv")
+        audit_csv(tmp_path / "none.csv")
     path = tmp_path / "binary.csv"
     path.write_bytes(b"\xff\xfe\x00\x01")
     with pytest.raises(InputError, match="not UTF-8"):
-        audit.audit_csv(path)
+        audit_csv(path)
 
 
 def test_the_audit_of_a_file_imports_nothing_heavy(tmp_path):
     path = tmp_path / "t.csv"
     path.write_text("Method,Dice,IoU\nA,0.90,0.70\n")
     code = (
-        "import sys; from tutseg.papers import audit; assert audit.audit_csv(sys.argv[1]);"
-        "print([m for m in ('torch', 'pandas', 'numpy', 'pydantic') if m in sys.modules])"
+        "import sys; from tutseg.audit.examine import audit_csv; assert audit_csv(sys.argv[1]);"
+        "print([m for m in ('torch', 'pandas', 'numpy', 'pydantic', 'tutseg.papers') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
@@ -356,14 +360,14 @@ def test_the_audit_of_a_file_imports_nothing_heavy(tmp_path):
 
 @pytest.fixture(scope="module")
 def outcomes():
-    return audit.examine_all()
+    return contradictions.examine_all()
 
 
 def test_findings_are_complete_and_unique(outcomes):
     findings = [f for f in outcomes if not f.holds]
     assert len({f.id for f in findings}) == len(findings)
     for f in findings:
-        assert f.severity in audit.SEVERITIES and f.assumption and f.innocent and f.inputs and f.message, f.id
+        assert f.severity in SEVERITIES and f.assumption and f.innocent and f.inputs and f.message, f.id
         assert f.rule in RULES and f.as_dict()["rule"] == f.rule
 
 
@@ -384,7 +388,7 @@ def test_known_contradictions_of_the_papers(outcomes, paper, table, rule, row):
 
 
 def test_every_candidate_gets_a_computed_verdict(outcomes):
-    report = audit.reconcile(outcomes)
+    report = contradictions.reconcile(outcomes)
     assert [entry["x"] for entry in report] == [f"X-{i:02d}" for i in range(1, 70)]
     for entry in report:
         assert entry["verdict"] in ("confirmed", "refuted", "undecided") and entry["why"]
@@ -397,17 +401,17 @@ def test_every_candidate_gets_a_computed_verdict(outcomes):
 def test_verdicts_follow_from_findings_not_from_the_register(outcomes):
     """Without the finding the suspicion falls; with another number than suspected it is refuted."""
     repaired = [replace(f, severity="holds") if f.rule == "jaccard-below-bound" else f for f in outcomes]
-    verdict = {entry["x"]: entry["verdict"] for entry in audit.reconcile(repaired)}
+    verdict = {entry["x"]: entry["verdict"] for entry in contradictions.reconcile(repaired)}
     assert verdict["X-06"] == verdict["X-15"] == "refuted"
     shifted = [
         replace(f, numbers={**f.numbers, "short": Decimal(9)}) if f.rule == "jaccard-below-bound" else f
         for f in outcomes
     ]
-    verdict = {entry["x"]: entry["verdict"] for entry in audit.reconcile(shifted)}
+    verdict = {entry["x"]: entry["verdict"] for entry in contradictions.reconcile(shifted)}
     assert verdict["X-06"] == "refuted" and verdict["X-01"] == "confirmed"
 
 
 def test_findings_name_their_candidates():
-    findings = audit.audit_paper("dme-fd")
+    findings = contradictions.audit_paper("dme-fd")
     assert {x for f in findings for x in f.x} >= {"X-01", "X-02", "X-03", "X-04", "X-06", "X-07"}
-    assert set(audit.totals(findings)) == {"dme-fd"}
+    assert set(contradictions.totals(findings)) == {"dme-fd"}

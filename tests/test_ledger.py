@@ -378,8 +378,8 @@ def test_the_pages_ask_for_parts_that_exist():
 
 
 def test_the_audit_page_explains_every_rule_and_answers_every_suspicion():
-    from tutseg.papers.audit import audit_all, load_candidates
-    from tutseg.papers.checks import RULES
+    from tutseg.audit.rules import RULES
+    from tutseg.papers.contradictions import audit_all, load_candidates
 
     rules, suspected = drawn.part("audit-rules"), drawn.part("audit-candidates")
     assert all(f"`{name}`" in rules for name in RULES)

@@ -632,27 +632,29 @@ def audit(
     check: Annotated[bool, typer.Option("--check", help="Exit with 1 if something is impossible.")] = False,
     as_json: Json = False,
 ) -> None:
-    from tutseg.papers.audit import SEVERITIES, audit_all, audit_csv, audit_paper, reconcile
-    from tutseg.papers.tables import papers
+    from tutseg.audit.examine import SEVERITIES, audit_csv
 
     if x:
+        from tutseg.papers.contradictions import reconcile
+
         rows = [{"name": row["x"], **row} for row in reconcile() if what in (None, row["paper"])]
         columns = {"name": "", "paper": "paper", "statement": "suspicion", "verdict": "verdict", "why": "why"}
         _show(rows, as_json, "suspicions", columns)
         return
-    if what is None:
-        findings = audit_all()
-    elif what in papers():
-        findings = audit_paper(what)
-    elif Path(what).suffix or Path(what).exists():
-        findings = audit_csv(what)
-    else:
-        raise unknown("paper or file", what, papers())
+    table = what is not None and bool(Path(what).suffix)  # no paper has a name with a suffix
+    if not table:
+        from tutseg.papers.contradictions import audit_all, audit_paper
+        from tutseg.papers.tables import papers
+
+        table = what is not None and what not in papers() and Path(what).exists()
+        if not table and what not in (None, *papers()):
+            raise unknown("paper or file", what, papers())
+    findings = audit_csv(what) if table else audit_all() if what is None else audit_paper(what)
     if as_json:
         _show([{"name": finding.id, **finding.as_dict()} for finding in findings], True, "audit")
     else:
         for finding in findings:
-            place = f"{finding.paper}, table {finding.table}" if what is None or what in papers() else what
+            place = what if table else f"{finding.paper}, table {finding.table}"
             print(f"{finding.severity}: {place}: {finding.message}")
             print(f"    {finding.rule}. Assumes that {finding.assumption}.")
             print("    Could be innocent: " + "; or ".join(finding.innocent) + ".")

@@ -19,9 +19,9 @@ from typing import Any
 
 import numpy as np
 
+from tutseg.audit.cell import Cell
 from tutseg.errors import InputError
 from tutseg.files import canonical_json, csv_rows, project_root, runs_folder
-from tutseg.papers.cell import Cell
 from tutseg.papers.claims import (
     MIN_SEEDS,
     Claim,

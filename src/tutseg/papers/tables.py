@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from tutseg.audit.cell import Cell
 from tutseg.errors import InputError, unknown
 from tutseg.files import knowledge
-from tutseg.papers.cell import Cell
 
 if TYPE_CHECKING:
     import pandas

@@ -99,8 +99,9 @@ def tables_part() -> str:
 
 def rules_part() -> str:
     """Every rule of the audit: what it says, what it assumes, what could explain a breach, and how many there are."""
-    from tutseg.papers.audit import SEVERITIES, audit_all
-    from tutseg.papers.checks import RULES
+    from tutseg.audit.examine import SEVERITIES
+    from tutseg.audit.rules import RULES
+    from tutseg.papers.contradictions import audit_all
 
     found = [finding.rule for finding in audit_all()]
     parts = []
@@ -125,7 +126,7 @@ def rules_part() -> str:
 
 def candidates_part() -> str:
     """What a program makes of each suspicion that a reader had noted, and what it found beyond them."""
-    from tutseg.papers.audit import audit_all, reconcile
+    from tutseg.papers.contradictions import audit_all, reconcile
 
     report, findings = reconcile(), audit_all()
     words = ("confirmed", "refuted", "undecided")

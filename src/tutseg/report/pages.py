@@ -14,6 +14,7 @@ from tutseg.report.markdown import plain, table
 
 # The package from its foundation up, with what a reader looks for in each room.
 _ROOMS = {
+    "audit": "What printed numbers owe one another",
     "data": "Images and masks in",
     "metrics": "Every score, under every averaging convention",
     "losses": "Losses that more than one method uses",
@@ -172,7 +173,7 @@ def api(_: Path) -> str:
 
 def audit(_: Path) -> str:
     """What does not hold in the papers' numbers, paper by paper, gravest first."""
-    from tutseg.papers.audit import audit_all, totals
+    from tutseg.papers.contradictions import audit_all, totals
     from tutseg.papers.tables import load_paper
 
     findings = audit_all()

@@ -25,7 +25,7 @@ class Cell:
     quote : str
         The text that carries it in the paper's text layer, with its reading errors.
     unit, direction : str
-        Of the metric, see `Table`.
+        Of the metric: "percent", "fraction", ...; "higher" or "lower" where that is better, else "none".
     """
 
     paper: str

@@ -9,21 +9,11 @@ from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
 
-from tutseg.papers.checks import Finding, Interval, Line, Quote, judge, printed, scale_of
+from tutseg.audit.finding import Finding, Quote, judge
+from tutseg.audit.interval import Interval, printed
+from tutseg.audit.rows import Line, scale_of, select
 
 POINTS = 100
-
-
-def select(lines: list[Line], where: Mapping[str, Any]) -> list[Line]:
-    """The rows a statement speaks of: `table`, `row`, and at least the entries of `setting`; each may be missing."""
-    setting = {key: str(value) for key, value in (where.get("setting") or {}).items()}
-    return [
-        line
-        for line in lines
-        if str(where.get("table") or line.table) == line.table
-        and (where.get("row") or line.row) == line.row
-        and setting.items() <= line.setting.items()
-    ]
 
 
 def _quote(fact: Any) -> Quote:

@@ -6,8 +6,8 @@ import re
 from decimal import Decimal
 from pathlib import Path
 
+from tutseg.audit.cell import Cell
 from tutseg.errors import InputError
-from tutseg.papers.cell import Cell
 
 # What headings say, without case, units, arrows and punctuation -> the metric's name here
 SYNONYMS = {

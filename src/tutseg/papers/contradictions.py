@@ -1,104 +1,43 @@
-"""The contradiction finder: every rule of `checks` and `promises` over a table, a paper, or all papers.
+"""The papers' tables, prose and facts under the audit, and what it makes of what readers had suspected.
 
-A finding states which numbers cannot, or can hardly, stand together, on which assumption, and which harmless
-explanations there are. It accuses nobody. What it means for the candidates X-01 ... X-69 is computed by `reconcile`:
-``candidates.yaml`` says which rule could decide each of them and where, never with what result.
+What a finding means for the candidates X-01 ... X-69 is computed by `reconcile`: ``candidates.yaml`` says which rule
+could decide each of them and where, never with what result.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from itertools import combinations
-from pathlib import Path
 from typing import Any
 
+from tutseg.audit.confusion import pooled_scores, prevalence_from_accuracy
+from tutseg.audit.examine import SEVERITIES, examine, numbered
+from tutseg.audit.finding import Finding
+from tutseg.audit.interval import Interval
+from tutseg.audit.repeats import repeats
+from tutseg.audit.rows import Line, lines_of, select
+from tutseg.audit.rules import RULES
 from tutseg.errors import InputError
 from tutseg.files import knowledge
-from tutseg.papers.checks import (
-    RULES,
-    Finding,
-    Interval,
-    Line,
-    lines_of,
-    pooled_scores,
-    prevalence_from_accuracy,
-    repeats,
-    table_checks,
-)
-from tutseg.papers.promises import promise_checks, select
-from tutseg.papers.usertable import read_table
-
-SEVERITIES = ("impossible", "inconsistent", "suspicious")
-
-
-def examine(
-    cells: Iterable[Any], facts: Mapping[str, Any] | None = None, text: list[Any] | None = None
-) -> list[Finding]:
-    """Apply every rule; the outcomes, those that hold among them (``severity == "holds"``).
-
-    Parameters
-    ----------
-    cells : iterable of Cell
-        Cells of one or more tables of one paper.
-    facts, text : dict, list
-        Statements about the tables, as in ``facts.yaml`` and as ``text_numbers`` of ``paper.yaml``.
-    """
-    lines = lines_of(cells)
-    outcomes = [*table_checks(lines, dict(facts or {})), *promise_checks(lines, facts or {}, text or [])]
-    return _numbered(outcomes)
-
-
-def _numbered(outcomes: list[Finding]) -> list[Finding]:
-    """Give equal ids a number, and put the gravest first."""
-    seen: dict[str, int] = {}
-    for outcome in outcomes:
-        seen[outcome.id] = seen.get(outcome.id, 0) + 1
-        if seen[outcome.id] > 1:
-            outcome.id += f"#{seen[outcome.id]}"
-    order = {name: i for i, name in enumerate(SEVERITIES)}
-    return sorted(outcomes, key=lambda f: (f.paper, order.get(f.severity, len(order)), str(f.table)))
-
-
-def audit_cells(
-    cells: Iterable[Any], facts: Mapping[str, Any] | None = None, text: list[Any] | None = None
-) -> list[Finding]:
-    """The rules that do not hold, gravest first; see `examine` for the parameters."""
-    return [outcome for outcome in examine(cells, facts, text) if not outcome.holds]
-
-
-def audit_csv(path: str | Path) -> list[Finding]:
-    """Audit any results table, tidy or wide (see `read_table`).
-
-    Raises
-    ------
-    InputError
-        The file cannot be read as a table; names line and column.
-    """
-    return audit_cells(read_table(Path(path)))
+from tutseg.papers.tables import load_cells, load_paper, papers, read_yaml
 
 
 def examine_paper(paper: str) -> list[Finding]:
     """All outcomes over a paper's tables, prose and facts."""
-    from tutseg.papers.tables import load_cells, load_paper
-
     return examine(load_cells(paper), _facts(paper), list(load_paper(paper).text_numbers))
 
 
 def examine_all() -> list[Finding]:
     """All outcomes over all papers, and those between papers (rows one paper shares with another)."""
-    from tutseg.papers.tables import load_cells, papers
-
     each = [outcome for paper in papers() for outcome in examine_paper(paper)]
     between = []
     for pair in combinations(sorted(papers(), key=_year), 2):
         lines = lines_of(cell for paper in pair for cell in load_cells(paper))
         between += [f for f in repeats(lines) if f.rule == "shared-rows" or len({c.paper for c in f.inputs}) > 1]
-    return _numbered([*each, *between])
+    return numbered([*each, *between])
 
 
 def _year(paper: str) -> tuple[int, str]:
-    from tutseg.papers.tables import load_paper
-
     return load_paper(paper).year, paper
 
 
@@ -122,8 +61,6 @@ def totals(findings: Iterable[Finding]) -> dict[str, dict[str, int]]:
 
 
 def _facts(paper: str) -> dict[str, Any]:
-    from tutseg.papers.tables import read_yaml
-
     path = knowledge() / "papers" / paper / "facts.yaml"
     return (read_yaml(path) or {}) if path.exists() else {}
 
@@ -162,8 +99,6 @@ def load_candidates() -> list[Candidate]:
     InputError
         An entry names an unknown field or rule.
     """
-    from tutseg.papers.tables import read_yaml
-
     path = knowledge() / "papers" / "candidates.yaml"
     found = []
     for entry in read_yaml(path):
@@ -295,8 +230,6 @@ def reconcile(findings: list[Finding] | None = None) -> list[dict[str, Any]]:
     list of dict
         ``x``, ``paper``, ``statement``, ``verdict``, ``why``, ``findings`` (ids) for each candidate, in order.
     """
-    from tutseg.papers.tables import load_cells
-
     outcomes = examine_all() if findings is None else findings
     lines: dict[str, list[Line]] = {}
     report = []
