@@ -137,6 +137,14 @@ def broken_config(here: Path, run: Path) -> None:
     (run / "config.json").write_text("{")
 
 
+def classes_alone(here: Path, run: Path) -> None:
+    images, labels = np.random.default_rng(0).integers(0, 256, (8, 28, 28), np.uint8), np.arange(8) % 2
+    parts = ("train", "val", "test")
+    np.savez(
+        here / "breastmnist.npz", **{f"{p}_{k}": v for p in parts for k, v in (("images", images), ("labels", labels))}
+    )
+
+
 def foreign_config(here: Path, run: Path) -> None:
     (run / "config.json").write_text('{"epochs": 3}')
 
@@ -171,6 +179,7 @@ CASES = [
     Case("root of another data set", train(data="isic2018"), ("isic2018", "here")),
     Case("empty folder", train(), ("here/images", "no pictures"), no_pictures),
     Case("no masks", train(), ("here", "masks"), no_masks_at_all),
+    Case("classes alone", train(data="breastmnist"), ("breastmnist", "has no masks"), classes_alone),
     Case("image without mask", train(), ("p03.jpg", "p03.png"), no_mask),
     Case("mask of another size", train(), ("p03.png", "9x7", "48x40", "same width"), other_size),
     Case("truncated picture", train(), ("p03.jpg", "truncated", "fetch it again"), truncated),

@@ -1,6 +1,7 @@
 """Pictures in memory: what is read is what was there, and batches are pure functions of the step."""
 
 import hashlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from tutseg.data.loader import Pictures, fit_to, load_pictures, step_indices
+from tutseg.data.loader import load_pictures, step_indices
 from tutseg.data.sample import Sample
 from tutseg.errors import InputError
 
@@ -62,10 +63,55 @@ def test_progress_is_reported_once_a_picture():
     assert seen == [(1, 3), (2, 3), (3, 3)]
 
 
-def test_a_picture_without_mask_is_named():
-    sample = Sample(np.zeros((8, 8, 3), np.uint8), None, "ISIC_7", "g")
-    with pytest.raises(InputError, match="ISIC_7 has no mask"):
-        fit_to(sample, 8)
+class Changed(Arrays):
+    """`Arrays` with some fields of some samples changed."""
+
+    def __init__(self, **columns) -> None:
+        super().__init__()
+        for name, values in columns.items():
+            self.samples = [replace(s, **{name: v}) for s, v in zip(self.samples, values, strict=True)]
+
+
+def test_masks_are_read_as_what_training_may_see_and_as_truth():
+    pictures = load_pictures(Arrays(), 16)
+    assert pictures.masks is pictures.truth  # one tensor, also of a part
+    part = pictures.take([1])
+    assert part.masks is part.truth and part.to("cpu").masks is part.to("cpu").truth
+    assert pictures.labels is None and pictures.classes == ()
+
+
+def test_pictures_without_masks_load():
+    pictures = load_pictures(Changed(mask=[None] * 3), 16)
+    assert pictures.masks is None and pictures.truth is None
+    assert torch.equal(pictures.images, load_pictures(Arrays(), 16).images)
+    image, mask = pictures.take([2, 0]).floats(torch.tensor([1]))
+    assert mask is None and torch.equal(image[0], pictures.images[0] / 255)
+    with pytest.raises(InputError, match="data arrays has no masks: choose data, or a part, that has masks"):
+        pictures.need("masks")
+
+
+def test_a_picture_without_mask_among_others_is_named():
+    masks = [sample.mask for sample in Arrays()]
+    with pytest.raises(InputError, match="a has no mask, but others have"):
+        load_pictures(Changed(mask=[masks[0], None, masks[2]]), 16)
+
+
+def test_classes_are_numbered_by_name():
+    pictures = load_pictures(Changed(label=["nevus", None, "melanoma"], mask=[None] * 3), 16)
+    assert pictures.classes == ("melanoma", "nevus") and pictures.labels.tolist() == [1, -1, 0]
+    part = pictures.take([2, 0])
+    assert part.labels.tolist() == [0, 1] and part.classes == pictures.classes
+    relabelled = replace(pictures, labels=torch.tensor([0, -1, 1]))
+    assert relabelled.fingerprint() != pictures.fingerprint()
+
+
+def test_hidden_columns_are_gone_from_the_copy():
+    pictures = load_pictures(Changed(label=["x", "y", "x"]), 16)
+    bare = pictures.without("masks", "labels")
+    assert bare.masks is None and bare.labels is None and torch.equal(bare.truth, pictures.truth)
+    assert pictures.masks is not None and pictures.need("masks", "labels") is pictures
+    with pytest.raises(InputError, match="unknown column of pictures 'mask': did you mean masks"):
+        pictures.without("mask")
 
 
 def test_a_fault_in_one_picture_stops_the_reading():
@@ -99,14 +145,10 @@ def test_fingerprint_follows_pixels_and_ids_but_not_order():
     whole = load_pictures(Arrays(), 16)
     other = whole.take([1, 2, 0])
     assert other.fingerprint() == whole.fingerprint()
-    images, masks = whole.images.clone(), whole.masks.clone()
+    images, truth = whole.images.clone(), whole.truth.clone()
     images[0, 0, 0, 0] ^= 1
-    masks[0, 0, 0, 0] ^= 1
-    changed = [
-        Pictures(images, whole.masks, whole.ids, whole.groups, "x"),
-        Pictures(whole.images, masks, whole.ids, whole.groups, "x"),
-        Pictures(whole.images, whole.masks, ("c", "a", "d"), whole.groups, "x"),
-    ]
+    truth[0, 0, 0, 0] ^= 1
+    changed = [replace(whole, images=images), replace(whole, truth=truth), replace(whole, ids=("c", "a", "d"))]
     prints = {whole.fingerprint(), *(p.fingerprint() for p in changed)}
     assert len(prints) == 4 and all(len(bytes.fromhex(p)) == hashlib.sha256().digest_size for p in prints)
 

@@ -40,7 +40,7 @@ def tiny(monkeypatch):
 def drawn(count: int, seed: int, size: int = 32) -> Pictures:
     image, mask = ellipses(count, size, seed)
     ids = tuple(f"{seed}-{i}" for i in range(count))
-    return Pictures((image * 255).byte(), mask.byte(), ids, ids, "ellipses")
+    return Pictures((image * 255).byte(), ids, ids, "ellipses", mask.byte(), mask.byte())
 
 
 def training_set(labelled: int = 3, unlabelled: int = 5) -> TrainingSet:
@@ -267,12 +267,19 @@ def test_fit_has_no_way_in_for_test_pictures():
 
 @pytest.mark.parametrize("name", TRAINED)
 def test_masks_of_unlabelled_pictures_teach_nothing(name, tmp_path):
-    train = training_set()
-    hidden = train.unlabelled
-    inverted = dataclasses.replace(hidden, masks=1 - hidden.masks)
+    """Noise in their place trains the same weights, because the training set lets go of them before `fit`."""
+    hidden = drawn(5, 2)
+    noise = torch.randint(0, 2, hidden.masks.shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    first, other = (
+        TrainingSet(drawn(3, 1), dataclasses.replace(hidden, masks=masks, truth=masks, labels=labels))
+        for masks, labels in ((hidden.masks, None), (noise, torch.zeros(5, dtype=torch.long)))
+    )
+    for train in (first, other):
+        assert train.unlabelled.masks is train.unlabelled.truth is train.unlabelled.labels is None
+        assert train.labelled.truth is None and train.labelled.masks is not None
+    assert hidden.masks is not None  # what the caller holds is left alone
     trial = trial_of(name, steps=2)
-    first = trained(trial, tmp_path / "a", train)
-    assert_same_weights(first, trained(trial, tmp_path / "b", TrainingSet(train.labelled, inverted)))
+    assert_same_weights(trained(trial, tmp_path / "a", first), trained(trial, tmp_path / "b", other))
 
 
 def test_labelled_masks_do_teach(tmp_path):
@@ -495,7 +502,7 @@ def test_ways_of_choosing_weights(tmp_path):
         if left_half:
             masks[..., 4:] = 0
         ids = tuple(str(i) for i in range(count))
-        return Pictures(torch.zeros(count, 3, 8, 8, dtype=torch.uint8), masks, ids, ids, "painted")
+        return Pictures(torch.zeros(count, 3, 8, 8, dtype=torch.uint8), ids, ids, "painted", truth=masks)
 
     fabric = make_fabric("cpu", "32-true")
     chosen = choose_weights(method, trial, tmp_path, painted(True), painted(False), fabric)

@@ -21,18 +21,22 @@ _colour = nn.Sequential(
 )
 
 
-def weak(images: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
+def weak(images: Tensor, masks: Tensor | None) -> tuple[Tensor, Tensor | None]:
     """``A_w``: flip each picture left-right and top-bottom with probability 1/2, its mask with it.
+
+    The draws are the same whether there are masks or not.
 
     Parameters
     ----------
     images : Tensor
         ``(B, 3, H, W)`` in [0, 1].
-    masks : Tensor
+    masks : Tensor or None
         ``(B, 1, H, W)`` in {0, 1}.
     """
     if not len(images):
         return images, masks
+    if masks is None:
+        return _flips(images, data_keys=["input"]), None
     flipped, mask = _flips(images, masks)
     return flipped, mask
 

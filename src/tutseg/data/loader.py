@@ -6,7 +6,7 @@ then lives on the training device; there is no worker, no queue and no decoding 
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -16,56 +16,91 @@ from PIL import Image
 from torch import Tensor
 
 from tutseg.data.sample import Sample, Source
-from tutseg.errors import InputError
+from tutseg.errors import InputError, unknown
 from tutseg.files import sha256
+
+COLUMNS = ("masks", "truth", "labels")
 
 
 @dataclass(frozen=True, eq=False)
 class Pictures:
-    """A data set, or a part of one, at one size.
+    """A data set, or a part of one, at one size: pictures, and what is known about them where it is known.
 
     Parameters
     ----------
     images : Tensor
         uint8 ``(N, 3, S, S)``.
-    masks : Tensor
-        uint8 in {0, 1}, ``(N, 1, S, S)``.
     ids, groups : tuple of str
         As in the source.
     name : str
         The source's name.
+    masks : Tensor or None
+        What training may see: uint8 in {0, 1}, ``(N, 1, S, S)``.
+    truth : Tensor or None
+        What scoring sees, of the same shape; read from a source, the masks themselves.
+    labels : Tensor or None
+        int64 ``(N,)``, places in `classes`; -1 for a picture whose class is not known.
+    classes : tuple of str
+        The names of the labels, sorted.
     """
 
     images: Tensor
-    masks: Tensor
     ids: tuple[str, ...]
     groups: tuple[str, ...]
     name: str
+    masks: Tensor | None = None
+    truth: Tensor | None = None
+    labels: Tensor | None = None
+    classes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> dict[str, Tensor]:
+        """Every tensor changed; masks that are the truth itself stay one tensor."""
+        changed = {}
+        for name in ("images", *COLUMNS):
+            if (tensor := getattr(self, name)) is not None:
+                same = name == "truth" and self.truth is self.masks
+                changed[name] = changed["masks"] if same else change(tensor)
+        return changed
 
     def take(self, indices: Sequence[int]) -> "Pictures":
         """The part at `indices`."""
         at = torch.as_tensor(list(indices), dtype=torch.long, device=self.images.device)
         ids, groups = (tuple(names[i] for i in indices) for names in (self.ids, self.groups))
-        return Pictures(self.images[at], self.masks[at], ids, groups, self.name)
+        return replace(self, ids=ids, groups=groups, **self._each(lambda tensor: tensor[at]))
 
     def to(self, device: torch.device | str) -> "Pictures":
         """The same pictures on another device."""
-        return Pictures(self.images.to(device), self.masks.to(device), self.ids, self.groups, self.name)
+        return replace(self, **self._each(lambda tensor: tensor.to(device)))
 
-    def floats(self, at: Tensor) -> tuple[Tensor, Tensor]:
-        """Images in [0, 1] and masks in {0, 1}, both float32, at index tensor `at`."""
+    def without(self, *columns: str) -> "Pictures":
+        """A copy in which these of `COLUMNS` are gone: who is handed it cannot look them up."""
+        for column in columns:
+            if column not in COLUMNS:
+                raise unknown("column of pictures", column, COLUMNS)
+        return replace(self, **dict.fromkeys(columns))
+
+    def need(self, *columns: str) -> "Pictures":
+        """The same pictures; an InputError if one of these columns is not there."""
+        for column in columns:
+            if getattr(self, column) is None:
+                raise InputError(f"data {self.name} has no {column}", f"choose data, or a part, that has {column}")
+        return self
+
+    def floats(self, at: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Images in [0, 1] and masks in {0, 1} (or None), both float32, at index tensor `at`."""
         at = at.to(self.images.device)
-        return self.images[at].float() / 255, self.masks[at].float()
+        return self.images[at].float() / 255, None if self.masks is None else self.masks[at].float()
 
     def fingerprint(self) -> str:
-        """SHA-256 over ids and pixels, in the order of ids."""
+        """SHA-256 over ids, pixels and truth (labels where there is no truth), in the order of ids."""
         order = sorted(range(len(self)), key=lambda i: self.ids[i])
         digest = sha256("\n".join(self.ids[i] for i in order))
-        for part in (self.images, self.masks):
-            digest = sha256(digest.encode() + part[order].cpu().numpy().tobytes())
+        for part in (self.images, self.labels if self.truth is None else self.truth):
+            if part is not None:
+                digest = sha256(digest.encode() + part[order].cpu().numpy().tobytes())
         return digest
 
 
@@ -78,18 +113,18 @@ def shrink(image: np.ndarray, size: int) -> Tensor:
     return F.interpolate(pixels, (size, size), mode="bicubic", antialias=True, align_corners=False)[0]
 
 
-def fit_to(sample: Sample, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """A sample squashed to ``size``: image ``(3, S, S)`` by `shrink`, mask ``(1, S, S)`` by nearest."""
+def fit_to(sample: Sample, size: int) -> tuple[np.ndarray, np.ndarray | None]:
+    """A sample squashed to ``size``: image ``(3, S, S)`` by `shrink`, mask ``(1, S, S)`` (or None) by nearest."""
+    image = shrink(sample.image, size).numpy()
     if sample.mask is None:
-        raise InputError(f"{sample.id} has no mask", "train and score on a part of the data set that has masks")
-    mask = Image.fromarray(sample.mask).resize((size, size), Image.Resampling.NEAREST)
-    return shrink(sample.image, size).numpy(), np.asarray(mask)[None]
+        return image, None
+    return image, np.asarray(Image.fromarray(sample.mask).resize((size, size), Image.Resampling.NEAREST))[None]
 
 
 def load_pictures(
     source: Source, size: int, workers: int = 2, on_picture: Callable[[int, int], None] | None = None
 ) -> Pictures:
-    """Read a whole source into memory.
+    """Read a whole source into memory: its masks as masks and truth, its classes as labels, where it has them.
 
     Parameters
     ----------
@@ -105,24 +140,35 @@ def load_pictures(
     Raises
     ------
     InputError
-        A picture that cannot be read, naming the file.
+        A picture that cannot be read, naming the file; or one without a mask where others have one.
     """
     n = len(source)
     images = np.empty((n, 3, size, size), np.uint8)
     masks = np.empty((n, 1, size, size), np.uint8)
+    masked = np.zeros(n, bool)
+    names: list[str | None] = [None] * n
 
     def read(part: range) -> range:
         for index in part:
-            images[index], masks[index] = fit_to(source[index], size)
+            sample = source[index]
+            images[index], mask = fit_to(sample, size)
+            names[index], masked[index] = sample.label, mask is not None
+            if mask is not None:
+                masks[index] = mask
         return part
 
     with ThreadPoolExecutor(workers) as pool:
         for part in pool.map(read, (range(n)[start : start + 16] for start in range(0, n, 16))):
             for index in part if on_picture else ():
                 on_picture(index + 1, n)
-    return Pictures(
-        torch.from_numpy(images), torch.from_numpy(masks), tuple(source.ids), tuple(source.groups), source.name
-    )
+    if masked.any() and not masked.all():
+        bare = source.ids[int(np.argmin(masked))]
+        raise InputError(f"{bare} has no mask, but others have", "choose a part of the data where all or none have one")
+    known = torch.from_numpy(masks) if masked.any() else None
+    classes = tuple(sorted({name for name in names if name is not None}))
+    labels = torch.tensor([-1 if name is None else classes.index(name) for name in names]) if classes else None
+    pictures = Pictures(torch.from_numpy(images), tuple(source.ids), tuple(source.groups), source.name)
+    return replace(pictures, masks=known, truth=known, labels=labels, classes=classes)
 
 
 @lru_cache(maxsize=64)

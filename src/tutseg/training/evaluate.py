@@ -32,7 +32,7 @@ def foreground(method: Method, pictures: Pictures, view: str, fabric: Fabric, ba
 
 def truth_of(pictures: Pictures) -> np.ndarray:
     """Boolean truth ``(N, S, S)``."""
-    return pictures.masks[:, 0].cpu().numpy().astype(bool)
+    return pictures.need("truth").truth[:, 0].cpu().numpy().astype(bool)
 
 
 def mean_dice(prediction: np.ndarray, truth: np.ndarray) -> dict[str, float]:
@@ -140,9 +140,10 @@ def bottleneck_positions(method: Method, pictures: Pictures) -> tuple[np.ndarray
     lesion : numpy.ndarray
         ``(n h w,)`` in [0, 1].
     """
-    images, masks = pictures.floats(torch.arange(len(pictures)))
+    images, _ = pictures.floats(torch.arange(len(pictures)))
     features = method.eval().features(images)[0].float()
-    lesion = torch.nn.functional.adaptive_avg_pool2d(masks, features.shape[-2:])
+    truth = pictures.need("truth").truth.float()
+    lesion = torch.nn.functional.adaptive_avg_pool2d(truth, features.shape[-2:])
     return features.permute(0, 2, 3, 1).flatten(0, 2).cpu().numpy(), lesion.flatten().cpu().numpy()
 
 

@@ -33,12 +33,19 @@ CPU_THREADS = 2
 RISE = 0.15  # share of the steps over which "one-cycle" raises the learning rate
 
 
-@dataclass(frozen=True)
+@dataclass
 class TrainingSet:
-    """What training may see. The masks of `unlabelled` are dropped when batches are made; there is no test part."""
+    """What training may see; there is no test part.
+
+    What scoring needs is taken away here: the truth of all pictures, masks and labels of the unlabelled ones.
+    """
 
     labelled: Pictures
     unlabelled: Pictures
+
+    def __post_init__(self) -> None:
+        self.labelled = self.labelled.without("truth")
+        self.unlabelled = self.unlabelled.without("masks", "truth", "labels")
 
 
 def make_fabric(device: str, precision: str) -> Fabric:
@@ -79,8 +86,7 @@ def make_batch(train: TrainingSet, trial: Trial, method: Method, step: int) -> B
     if not method.uses_unlabelled:
         return Batch(image, mask, image[:0])
     others = step_indices(len(train.unlabelled), trial.batch, step, trial.seed + 1)
-    picture, hidden = train.unlabelled.floats(others)
-    view, _ = weak(picture, hidden)
+    view, _ = weak(*train.unlabelled.floats(others))
     return Batch(image, mask, view, [strong(view) for _ in range(method.strong_views)])
 
 

@@ -303,7 +303,7 @@ def evaluate_one_image(
     if not todo:
         return rows
     needed = sorted({int(i) for i, _ in todo})
-    loaded = load_pictures(_Part(source, needed), size)
+    loaded = load_pictures(_Part(source, needed), size).need("masks")
     place_of = {i: n for n, i in enumerate(needed)}
     with _progress(variant or method_name, on_picture) as advance:
         for start in range(0, len(todo), batch):

@@ -228,11 +228,11 @@ def run_trial(
     torch.use_deterministic_algorithms(fabric.device.type == "cpu")
     torch.utils.deterministic.fill_uninitialized_memory = False  # a debugging aid that takes a quarter of a step
     report("read", 0, 1)
-    pictures = pictures_of(trial.data, root, trial.size, trial.data_options)
+    pictures = pictures_of(trial.data, root, trial.size, trial.data_options).need("masks", "truth")
     split = split_of(trial, pictures)
     test = pictures.take(split.test)
     if trial.test_data:
-        test = pictures_of(trial.test_data, root, trial.size, trial.test_options)
+        test = pictures_of(trial.test_data, root, trial.size, trial.test_options).need("truth")
     validation = pictures.take(split.validation).to(fabric.device)
     train = TrainingSet(
         pictures.take(split.labelled).to(fabric.device), pictures.take(split.unlabelled).to(fabric.device)
