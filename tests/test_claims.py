@@ -1,16 +1,12 @@
 """Claims: each one can be decided, the bootstrap is right, and the verdicts follow from constructed results."""
 
-import os
-import re
-from pathlib import Path
-
 import numpy as np
 import pandas
 import pytest
+from papers_text import numbers, numbers_of
 from scipy import stats
 
 from tutseg.errors import InputError
-from tutseg.files import project_root
 from tutseg.papers.claims import (
     Claim,
     TrialRecords,
@@ -27,7 +23,7 @@ CLAIMS = load_claims()
 
 
 def claim(**fields):
-    base = {"paper": "dme-fd", "id": "t", "sentence": "s", "place": "p", "kind": "superior", "table": 1}
+    base = {"paper": "dme-fd", "id": "t", "sentence": "s", "section": "3.3.1", "kind": "superior", "table": 1}
     base |= {"metric": "dice", "setting": "data=isic2018;labelled=0.02", "better": "Ours", "worse": "CPS"}
     return Claim(**{key: value for key, value in (base | fields).items() if value is not None})
 
@@ -67,14 +63,17 @@ def test_every_paper_has_claims_that_name_one_cell_a_side():
             assert item.measure, "mIoU has three meanings in these papers"
 
 
-def test_sentences_are_the_papers_own():
-    root = project_root()
-    folder = Path(os.environ.get("TUTSEG_PAPERS") or (root.parent / "shared" / "papers" if root else "papers"))
-    if not folder.is_dir():
-        pytest.skip("the papers' text is not here: set TUTSEG_PAPERS to a folder of dme-fd.txt, sam-kd.txt, ...")
-    joined = {paper: re.sub(r"[-\s]+", "", (folder / f"{paper}.txt").read_text(encoding="utf-8")) for paper in papers()}
+def test_numbers_of_the_claims_stand_in_their_section_or_table():
     for item in CLAIMS:
-        assert re.sub(r"[-\s]+", "", item.sentence) in joined[item.paper], item.id
+        standing = numbers_of(item.paper, item.section) | numbers_of(item.paper, f"Table {item.table}")
+        assert numbers(item.sentence) <= standing, item.id
+
+
+def test_a_place_names_section_table_and_rows():
+    assert claim(section="3.3.1").place == "Section 3.3.1, Table 1, rows Ours, CPS"
+    chain = [{"row": "Ours", "setting": f"labelled={share}"} for share in ("0.01", "0.02")]
+    rising = claim(section="Abstract", kind="monotone", better=None, worse=None, chain=chain)
+    assert rising.place == "Abstract, Table 1, row Ours"
 
 
 @pytest.mark.parametrize(

@@ -1,17 +1,15 @@
 """The transcription against the papers' own text, against the shape of the printed tables, and against itself."""
 
 import inspect
-import os
 import re
 import subprocess
 import sys
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
+from papers_text import numbers, numbers_of, place, sections, span_of, text_of
 
 from tutseg.errors import InputError
-from tutseg.files import project_root
 from tutseg.papers.tables import (
     cell_trials,
     find_cells,
@@ -19,8 +17,10 @@ from tutseg.papers.tables import (
     load_paper,
     load_table,
     matches,
+    paper_folder,
     papers,
     parse_setting,
+    read_yaml,
     trial_of,
 )
 
@@ -53,24 +53,6 @@ MISREAD = {("ssgnet", 4, "r15c7"), ("ssgnet", 4, "r23c7")}
 
 each_table = pytest.mark.parametrize(("paper", "number"), GRID, ids=lambda x: str(x))
 each_paper = pytest.mark.parametrize("paper", ["dale", "dme-fd", "s3-net", "sam-kd", "ssgnet"])
-
-
-@pytest.fixture
-def text_of():
-    root = project_root()
-    folder = Path(os.environ.get("TUTSEG_PAPERS") or (root.parent / "shared" / "papers" if root else "papers"))
-    if not folder.is_dir():
-        pytest.skip("the papers' text is not here: set TUTSEG_PAPERS to a folder of dme-fd.txt, sam-kd.txt, ...")
-    return lambda paper: (folder / f"{paper}.txt").read_text(encoding="utf-8")
-
-
-def span_of(text, table):
-    start = text.index(table.span[0])
-    return text[start : text.index(table.span[1], start + 1) if table.span[1] else None]
-
-
-def plain(text):
-    return " ".join(text.split())
 
 
 def test_all_tables_are_there():
@@ -117,7 +99,7 @@ def test_schema(paper, number):
 
 
 @each_table
-def test_each_quote_stands_at_its_place(paper, number, text_of):
+def test_each_cell_stands_at_its_place(paper, number):
     """In the table's span, in order; the value is in the quote; and no number of the span is left over."""
     table = load_paper(paper).table(number)
     span = span_of(text_of(paper), table)
@@ -141,17 +123,43 @@ def test_each_quote_stands_at_its_place(paper, number, text_of):
 
 
 @each_paper
-def test_settings_and_text_numbers_are_quoted(paper, text_of):
-    text = plain(text_of(paper))
-    card = load_paper(paper)
-    for item in [*card.settings, *card.text_numbers]:
-        assert plain(item.quote) in text, item.quote
-    for item in card.text_numbers:
-        digits = item.quote.replace("*", "").replace(",", "").replace("–", "-")
-        assert all(part in digits for part in item.value.split("-")), item
-    for item in card.settings:
-        if re.fullmatch(r"\d{2,}", item.value) or re.fullmatch(r"0\.\d+", item.value):
-            assert item.value in item.quote.replace(",", ""), item
+def test_settings_stand_in_their_section(paper):
+    for item in load_paper(paper).settings:
+        text = place(paper, item.section)
+        if item.printed:
+            assert item.printed in text, item
+        else:
+            standing = {*re.split(r"[\s,;:()\[\]×]+", text.replace(". ", " ")), *numbers_of(paper, item.section)}
+            assert set(re.split(r"[\s,]+", item.value)) <= standing, item
+
+
+@each_paper
+def test_numbers_of_the_prose_stand_in_their_section(paper):
+    for item in load_paper(paper).text_numbers:
+        assert set(item.value.split("-")) <= numbers(item.quote), item
+        assert numbers(item.quote) <= numbers_of(paper, item.section), item
+
+
+@each_paper
+def test_numbers_of_the_facts_stand_in_their_section(paper):
+    for kind, facts in read_yaml(paper_folder(paper) / "facts.yaml").items():
+        for fact in facts:
+            if "section" not in fact or kind == "class_shares":  # MedMNIST counted these, not the paper
+                continue
+            told, standing = numbers(fact["quote"]), numbers_of(paper, fact["section"])
+            assert told <= standing, fact
+            if kind == "counts":
+                assert {str(part) for part in fact["parts"].values()} <= told, fact
+                assert any(str(fact["whole"]) in numbers(text) for text in sections(paper).values()), fact
+            elif kind == "epochs":
+                assert {str(fact["images"]), str(fact["batch"])} <= told, fact
+            elif kind == "gains" and fact["value"]:
+                assert fact["value"] in told, fact
+            elif fact.get("key") == "labelled":
+                assert {f"{100 * float(share):g}" for share in fact.get("values", [])} <= told, fact
+                assert {str(fact[name]) for name in {"count"} & set(fact)} <= standing, fact
+            elif fact.get("key") == "row":
+                assert all(row in place(paper, fact["section"]) for row in fact["values"]), fact
 
 
 @each_paper

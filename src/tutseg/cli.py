@@ -598,10 +598,13 @@ def claims(
     if as_json:
         _show([item.as_dict() for item in decided], True, "claims")
         return
-    rows = [{"name": item.claim.id, "sentence": item.claim.sentence, **_effects(item)} for item in decided]
+    rows = [
+        {"name": item.claim.id, "sentence": f"{item.claim.sentence} ({item.claim.place})", **_effects(item)}
+        for item in decided
+    ]
     columns = {
         "name": "claim",
-        "sentence": "the paper's words",
+        "sentence": "what is claimed",
         "paper": "paper",
         "ours": "ours",
         "verdict": "verdict",

@@ -59,8 +59,8 @@ class Claim(_Strict):
 
     Parameters
     ----------
-    sentence, place : str
-        The paper's words, and the section they stand in.
+    sentence, section : str
+        What is claimed, in our words, and the section of the paper that claims it.
     kind : str
         - superior: each of `better` beats each of `worse`.
         - noninferior: none of `better` is worse than any of `worse` by `margin` or more.
@@ -80,7 +80,7 @@ class Claim(_Strict):
     paper: str
     id: str
     sentence: str
-    place: str
+    section: str
     kind: Kind
     table: int
     metric: str
@@ -106,6 +106,18 @@ class Claim(_Strict):
         if (self.threshold is not None) != (self.kind == "threshold"):
             raise ValueError("threshold claims have a threshold, the others none")
         return self
+
+    @property
+    def place(self) -> str:
+        """Where the claim and its numbers stand: section, table and rows."""
+        section = f"Section {self.section}" if self.section[0].isdigit() else self.section
+        rows = list(dict.fromkeys(side.row for side in self.sides))
+        return f"{section}, Table {self.table}, row{'s'[: len(rows) - 1]} {', '.join(rows)}"
+
+    @property
+    def sides(self) -> list[Side]:
+        """Every row compared."""
+        return self.chain or [*self.better, *self.worse]
 
     @property
     def score(self) -> str:
@@ -204,8 +216,7 @@ def paper_effect(claim: Claim) -> float:
 
 def trials_needed(claim: Claim) -> list[dict[str, Any]]:
     """Fields of the trials a claim compares, see `trial_of`; an entry ``{"cannot": reason}`` rules the claim out."""
-    sides = claim.chain or [*claim.better, *claim.worse]
-    return [trial_of(claim.paper, side.row, {**claim.setting, **side.setting}) for side in sides]
+    return [trial_of(claim.paper, side.row, {**claim.setting, **side.setting}) for side in claim.sides]
 
 
 def paired_bootstrap(

@@ -89,12 +89,18 @@ class Table(_Strict):
 
 
 class SettingNumber(_Strict):
-    """A choice of the experiment: optimiser, size, count."""
+    """A choice of the experiment: optimiser, size, count.
+
+    Parameters
+    ----------
+    printed : str
+        How the text layer has the value, where it is a formula or misread there.
+    """
 
     name: str
     value: str
     section: str
-    quote: str
+    printed: str = ""
 
 
 class TextNumber(_Strict):

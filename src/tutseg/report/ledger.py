@@ -52,7 +52,7 @@ def forest_part() -> str:
 
 
 def claims_part() -> str:
-    """Verdicts counted, and every claim with its verdict and the sentence it tests."""
+    """Verdicts counted, and every claim with its verdict, what it says and where."""
     each = {paper: verdicts_of(paper) for paper in papers()}
     words = list(counts(()))
     parts = [
@@ -69,10 +69,10 @@ def claims_part() -> str:
                     f"{points(item, verdict.high)}; n = {verdict.seeds} × {verdict.n_images}; "
                     f"{describe_setup(item.trials)})"
                 )
-            place = f"{plain(claim.place)}, Table {claim.table}, {plain(where(item))}"
+            place = f"{plain(claim.place)}, {plain(where(item))}"
             lines.append(
                 f"{claim.id}: **{verdict.verdict}**\n"
-                f": “{plain(claim.sentence)}” ({place}). Points: the paper {points(item, item.paper_effect)}{ours}. "
+                f": {plain(claim.sentence)} ({place}). Points: the paper {points(item, item.paper_effect)}{ours}. "
                 f"Verdict: {plain(verdict.why)}.\n"
             )
         body = "\n".join(lines)
@@ -174,11 +174,11 @@ def claims_table(paper: str) -> Table:
             continue
         ours = f"{points(item, verdict.effect)} [{points(item, verdict.low)}, {points(item, verdict.high)}]"
         n = f"{verdict.seeds} × {verdict.n_images}"
-        sentence = f"“{item.claim.sentence}” ({where(item)})"
+        sentence = f"{item.claim.sentence} ({item.claim.place})"
         rows.append((item.claim.id, sentence, points(item, item.paper_effect), ours, n, verdict.verdict))
     rest = len(found) - len(rows)
     return Table(
-        ("claim", "the paper's words", "paper, points", "ours, points [95 % interval]", "n", "verdict"),
+        ("claim", "what is claimed", "paper, points", "ours, points [95 % interval]", "n", "verdict"),
         tuple(rows),
         "Claims set against trials; a positive number favours the claim",
         f"{rest} of {len(found)} claims have no trials yet; the ledger gives each one's reason and set-up.",
