@@ -41,7 +41,7 @@ class GroupNormNet(EncoderDecoder):
         return NetOutput(self.head(decoded), coarse, decoded)
 
 
-def build(in_size: int, pretrained: bool = False) -> GroupNormNet:
+def build(in_size: int) -> GroupNormNet:
     """What `tutseg.nets.build` calls for "groupnorm"."""
     return GroupNormNet()
 

@@ -15,7 +15,11 @@ from tutseg.training.run import build_for
 from tutseg.training.trial import Trial, make_trial
 
 COMMANDS = [[command.name or command.callback.__name__] for command in app.registered_commands]
-COMMANDS += [["data", command.name] for command in app.registered_groups[0].typer_instance.registered_commands]
+COMMANDS += [
+    [group.name, command.name]
+    for group in app.registered_groups
+    for command in group.typer_instance.registered_commands
+]
 TRAIN = ["train", "supervised", "--net", "unet-s", "--size", 32, "--steps", 2, "--batch", 2, "--labelled", 0.2]
 TRAIN += ["-d", "n=20", "-d", "size=32"]
 
@@ -36,7 +40,7 @@ def folder_of_run(folder, **fields) -> Trial:
 def test_every_command_of_the_design_is_there():
     words = {" ".join(command) for command in COMMANDS}
     assert {"book", "run", "train", "predict", "score", "nets", "methods", "doctor", "grid"} <= words
-    assert {"data list", "data show", "data verify", "data synth"} <= words
+    assert {"data list", "data show", "data verify", "data synth", "weights list", "weights check"} <= words
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
@@ -56,6 +60,8 @@ def test_help_and_lists_import_no_torch():
         ["methods", "--json"],
         ["data", "list"],
         ["data", "list", "--json"],
+        ["weights", "list"],
+        ["weights", "list", "--json"],
     ]
     code = f"""
 import sys
@@ -72,7 +78,9 @@ for words in {calls!r}:
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("command", [["nets"], ["methods"], ["methods", "dme-fd"], ["data", "list"], ["doctor"]])
+@pytest.mark.parametrize(
+    "command", [["nets"], ["methods"], ["methods", "dme-fd"], ["data", "list"], ["weights", "list"], ["doctor"]]
+)
 def test_lists_speak_json(tutseg, command):
     said = tutseg(*command, "--json")
     rows = json.loads(said.out)

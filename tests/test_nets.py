@@ -4,14 +4,17 @@ import subprocess
 import sys
 
 import pytest
+import skimage.data
 import timm
 import torch
 from safetensors.torch import save_file
 from timm.layers import DropPath
 from torch import nn
 
+from tutseg import weights
 from tutseg.errors import InputError
-from tutseg.nets import CARDS, build, common, mobilenet_unet, net_table, swin_unet
+from tutseg.nets import CARDS, build, lite0_unet, mobilenet_unet, net_table, swin_unet
+from tutseg.nets.common import load_encoder
 
 # where the full net would take seconds, its mechanics are tested on a narrower one
 NARROW = {
@@ -19,6 +22,8 @@ NARROW = {
     "swin-unet": {"embed": 12},
     "swin-unet-t": {"embed": 12},
 }
+# where an encoder was trained on other statistics than ImageNet's
+STATISTICS = {"lite0-unet": ([0.5, 0.5, 0.5], [0.5, 0.5, 0.5])}
 
 
 def make(name: str, size: int) -> nn.Module:
@@ -113,7 +118,7 @@ class TestContract:
         """Without the norm layer, given pictures normalised by hand, the logits are the same."""
         net, x = make(name, 64), images(2, 64)
         expected = net(x).logits
-        mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+        mean, std = map(torch.tensor, STATISTICS.get(name, ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])))
         net.normalise = nn.Identity()
         got = net((x - mean[None, :, None, None]) / std[None, :, None, None]).logits
         torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-5)
@@ -167,6 +172,11 @@ def test_patch_expand_against_loops():
         torch.testing.assert_close(got[:, y, u], layer.norm(block[:, 3 * part : 3 * part + 3]))
 
 
+def in_hub(monkeypatch, path) -> None:
+    """Every file of the Hub is found in its cache under `path`."""
+    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda repo, name: str(path))
+
+
 class TestPretrained:
     @pytest.mark.parametrize(
         ("net", "module", "one"),
@@ -181,35 +191,112 @@ class TestPretrained:
         torch.manual_seed(5)
         source = {name: v.contiguous() for name, v in timm.create_model(module.ENCODER).state_dict().items()}
         save_file(source, tmp_path / "model.safetensors")
-        monkeypatch.setattr(module, "pretrained_file", lambda name: tmp_path / "model.safetensors")
+        in_hub(monkeypatch, tmp_path / "model.safetensors")
         torch.manual_seed(6)
         encoder = build(net, CARDS[net].published_size, pretrained=True).encoder.state_dict()
         assert one in encoder and all(torch.equal(v, source[name]) for name, v in encoder.items())
 
-    def test_says_when_they_cannot_be_had(self, monkeypatch, tmp_path):
-        import huggingface_hub
-
+    def test_says_when_they_cannot_be_had(self, monkeypatch):
         def refuse(*args, **kwargs):
             raise OSError("no network")
 
-        monkeypatch.setattr(huggingface_hub, "try_to_load_from_cache", lambda *a: None)
-        monkeypatch.setattr(huggingface_hub, "get_hf_file_metadata", refuse)
-        with pytest.raises(InputError, match=r"no pretrained weights for mobilenetv2_100 .*: drop --pretrained, or"):
+        monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda *a: None)
+        monkeypatch.setattr("huggingface_hub.get_hf_file_metadata", refuse)
+        with pytest.raises(InputError, match=r"the pretrained file mobilenetv2 .* is not here: bring it into the"):
             build("mobilenet-unet", 64, pretrained=True)
-        with pytest.raises(InputError, match="no pretrained weights for swin_tiny"):
+        with pytest.raises(InputError, match=r"the pretrained file swin-tiny .* is not here"):
             build("swin-unet", 64, pretrained=True)
 
-    def test_finds_them_in_the_cache(self, monkeypatch, tmp_path):
-        import huggingface_hub
+    @pytest.mark.parametrize("net", [name for name, card in CARDS.items() if card.weights])
+    def test_names_its_file(self, net, monkeypatch):
+        """The file on the card is the one that the net asks for."""
+        asked = []
 
-        monkeypatch.setattr(huggingface_hub, "try_to_load_from_cache", lambda repo, name: f"{tmp_path}/{repo}/{name}")
-        path = common.pretrained_file("mobilenetv2_100")
-        assert path == tmp_path / "timm/mobilenetv2_100.ra_in1k/model.safetensors"
+        def ask(name):
+            asked.append(name)
+            raise InputError("stop")
 
-    @pytest.mark.parametrize("net", ["unet", "unet-s", "swin-unet-s"])
-    def test_nets_without_any(self, net):
-        with pytest.raises(InputError, match="no pretrained weights exist for"):
+        monkeypatch.setattr(weights, "find", ask)
+        with pytest.raises(InputError, match="stop"):
             build(net, 64, pretrained=True)
+        assert asked == [CARDS[net].weights]
+
+    @pytest.mark.parametrize("net", [name for name, card in CARDS.items() if not card.weights])
+    def test_nets_without_any(self, net):
+        with pytest.raises(InputError, match=f"no pretrained weights exist for {net}: .* use --net .*lite0-unet"):
+            build(net, 64, pretrained=True)
+
+    def test_all_tensors_or_none(self):
+        whole = timm.create_model(mobilenet_unet.ENCODER, features_only=True)
+        tensors = {name: v + 1 for name, v in whole.state_dict().items()}
+        before = {name: v.clone() for name, v in whole.state_dict().items()}
+        missing = {name: v for name, v in tensors.items() if name != "bn1.running_var"}
+        narrow = tensors | {"conv_stem.weight": torch.zeros(16, 3, 3, 3)}
+        for faulty, name in ((missing, "bn1.running_var"), (narrow, "conv_stem.weight")):
+            with pytest.raises(InputError, match=rf"some-file: 1 of 306 tensors .* such as {name}:"):
+                load_encoder(whole, faulty, "some-file")
+        assert all(torch.equal(v, before[name]) for name, v in whole.state_dict().items())
+        del tensors["bn1.num_batches_tracked"]
+        load_encoder(whole, tensors | {"classifier.bias": torch.zeros(10)}, "some-file")
+        after = whole.state_dict()
+        assert after.pop("bn1.num_batches_tracked") == before["bn1.num_batches_tracked"]
+        assert all(torch.equal(v, tensors[name]) for name, v in after.items())
+
+
+def middle(picture, size: int = 224) -> torch.Tensor:
+    """The middle square of a picture with 3 channels or none, ``(1, 3, size, size)`` in [0, 1]."""
+    side = min(picture.shape[:2])
+    top, left = (picture.shape[0] - side) // 2, (picture.shape[1] - side) // 2
+    square = torch.from_numpy(picture[top : top + side, left : left + side]).float() / 255
+    square = square.reshape(1, side, side, -1).permute(0, 3, 1, 2).expand(1, 3, side, side)
+    return nn.functional.interpolate(square, size=(size, size), mode="bilinear", antialias=True)
+
+
+class TestLite0:
+    @pytest.mark.parametrize(
+        ("picture", "label", "least"), [("coffee", 967, 0.9), ("camera", 872, 0.92), ("chelsea", 285, 0.38)]
+    )
+    def test_recognises_pictures(self, picture, label, least):
+        """An espresso, a tripod and an Egyptian cat: the net's encoder, then the classifier that the file also holds.
+
+        The probabilities fall below these bounds with ImageNet's mean and standard deviation, with symmetric padding,
+        and with one block left as it was drawn.
+        """
+        net, file = build("lite0-unet", 224, pretrained=True).eval(), lite0_unet.imagenet_tensors()
+        norm = [file[f"bn2.{part}"] for part in ("running_mean", "running_var", "weight", "bias")]
+        with torch.no_grad():
+            x = net.encode(middle(getattr(skimage.data, picture)()))[-1]
+            x = nn.functional.batch_norm(nn.functional.conv2d(x, file["conv_head.weight"]), *norm, eps=1e-3)
+            logits = file["classifier.weight"] @ x.clamp(0, 6).mean(dim=(0, 2, 3)) + file["classifier.bias"]
+        assert logits.argmax() == label and logits.softmax(0)[label] > least
+
+    def test_every_tensor_comes_from_the_file(self):
+        stored = weights.read("efficientnet-lite0")
+        torch.manual_seed(7)
+        encoder = build("lite0-unet", 64, pretrained=True).encoder.state_dict()
+        assert len(encoder) == len(stored) - 8  # the 1280-channel layer, its norm, and the classifier
+        assert all(torch.equal(ours, theirs) for ours, theirs in zip(encoder.values(), stored.values(), strict=False))
+
+    @pytest.mark.parametrize("fault", ["missing", "shape", "order"])
+    def test_another_network_is_refused(self, fault, monkeypatch):
+        stored = dict(weights.read("efficientnet-lite0"))
+        if fault == "missing":
+            del stored["_bn0.bias"]
+        elif fault == "shape":
+            stored["_bn0.bias"] = torch.zeros(31)
+        else:  # a mean in the place of a variance
+            stored["_bn0.running_mean"] = stored.pop("_bn0.running_mean")
+        monkeypatch.setattr(weights, "read", lambda name: stored)
+        with pytest.raises(InputError, match="pretrained file efficientnet-lite0 holds another network"):
+            build("lite0-unet", 64, pretrained=True)
+
+    def test_decoder_is_light(self):
+        net = build("lite0-unet", 64)
+        encoder = sum(p.numel() for p in net.encoder.parameters())
+        decoder = sum(p.numel() for p in [*net.decoder.parameters(), *net.head.parameters()])
+        assert (encoder, decoder) == (2_958_848, 391_185)
+        assert f"({encoder / 1e6:.2f} M)" in CARDS["lite0-unet"].source
+        assert f"decoder of {decoder / 1e6:.2f} M" in CARDS["lite0-unet"].source
 
 
 def test_table_needs_no_torch():
@@ -225,6 +312,7 @@ def test_table_needs_no_torch():
         "size": 224,
         "stride": 32,
         "source": "DME-FD's code; timm Swin-T",
+        "weights": "swin-tiny",
     }
 
 

@@ -49,14 +49,15 @@ def build(name: str, in_size: int, pretrained: bool = False, **options: object) 
     in_size : int
         Height and width of the square input; a multiple of the net's stride.
     pretrained : bool
-        Use timm's ImageNet weights for the encoder where they can be had.
+        ImageNet weights for the encoder, from the file that the net's card names (``tutseg weights list``).
     **options
         Passed to the net, over its card's own.
 
     Raises
     ------
     InputError
-        Unknown name, or a size that is not a multiple of the stride.
+        Unknown name, a size that is not a multiple of the stride, or pretrained weights that do not exist or cannot
+        be had.
     """
     if name not in CARDS:
         raise unknown("net", name, CARDS)
@@ -67,8 +68,14 @@ def build(name: str, in_size: int, pretrained: bool = False, **options: object) 
             f"size {in_size} does not fit net {name}",
             f"use a multiple of {card.stride}, such as {low} or {low + card.stride}",
         )
+    options = {**card.options, **options}
+    if pretrained:
+        if not card.weights:
+            others = ", ".join(other.name for other in CARDS.values() if other.weights)
+            raise InputError(f"no pretrained weights exist for {name}", f"drop --pretrained, or use --net {others}")
+        options["pretrained"] = True
     make: Callable[..., nn.Module] = import_module(card.module).build
-    return make(in_size=in_size, pretrained=pretrained, **{**card.options, **options})
+    return make(in_size=in_size, **options)
 
 
 def net_table() -> list[dict]:
@@ -78,7 +85,7 @@ def net_table() -> list[dict]:
     -------
     list of dict
         `name`, `paper`, `millions` (ours), `published` (millions or None), `size` (pixels, of both counts),
-        `stride`, `source`.
+        `stride`, `source`, `weights` (the pretrained file of its encoder, or empty).
     """
     return [
         {
@@ -89,6 +96,7 @@ def net_table() -> list[dict]:
             "size": card.published_size,
             "stride": card.stride,
             "source": card.source,
+            "weights": card.weights,
         }
         for card in CARDS.values()
     ]

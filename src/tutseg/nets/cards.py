@@ -8,6 +8,7 @@ class NetCard:
     """What ``tutseg nets`` prints of a net; `module` is imported only when the net is built.
 
     `parameters` is our count at the published size, written down so that a list needs no torch; a test counts them.
+    `weights` is the pretrained file of its encoder (`tutseg.weights`), or empty.
     """
 
     name: str
@@ -18,6 +19,7 @@ class NetCard:
     published_millions: float | None
     parameters: int
     source: str
+    weights: str
     options: dict
 
 
@@ -33,10 +35,16 @@ def register(
     published_millions: float | None,
     parameters: int,
     source: str,
+    weights: str = "",
     **options: object,
 ) -> None:
-    """Add a net to the registry; `module` has ``build(in_size, pretrained=False, **options) -> nn.Module``."""
-    CARDS[name] = NetCard(name, module, paper, stride, published_size, published_millions, parameters, source, options)
+    """Add a net to the registry.
+
+    `module` has ``build(in_size, **options) -> nn.Module``, which takes ``pretrained=True`` where there are `weights`.
+    """
+    CARDS[name] = NetCard(
+        name, module, paper, stride, published_size, published_millions, parameters, source, weights, options
+    )
 
 
 register(
@@ -48,6 +56,18 @@ register(
     published_millions=2.9,
     parameters=2_903_361,
     source="SAM-KD Table 3; timm mobilenetv2_100",
+    weights="mobilenetv2",
+)
+register(
+    name="lite0-unet",
+    module="tutseg.nets.lite0_unet",
+    paper="none",
+    stride=32,
+    published_size=224,
+    published_millions=None,
+    parameters=3_350_033,
+    source="timm tf_efficientnet_lite0 (2.96 M) and a decoder of 0.39 M",
+    weights="efficientnet-lite0",
 )
 register(
     name="unet",
@@ -80,6 +100,7 @@ register(
     published_millions=41.38,
     parameters=41_380_068,
     source="DME-FD's code; timm Swin-T",
+    weights="swin-tiny",
     depths=(2, 2, 6, 2),
 )
 register(
@@ -91,6 +112,7 @@ register(
     published_millions=27.17,
     parameters=27_168_132,
     source="Cao 2021; timm Swin-T",
+    weights="swin-tiny",
     depths=(2, 2, 2, 2),
 )
 register(

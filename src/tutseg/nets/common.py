@@ -1,9 +1,7 @@
-"""What the nets share: two halves, ImageNet normalisation, the double convolution, and where timm's weights are."""
-
-from pathlib import Path
+"""What the nets share: two halves, normalisation, the double convolution, a U-Net on timm's encoders, loading one."""
 
 import torch
-from timm import get_pretrained_cfg
+import torch.nn.functional as F
 from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torch import Tensor, nn
 
@@ -11,20 +9,27 @@ from tutseg.errors import InputError
 from tutseg.nets import NetOutput
 
 
-class ImageNetNorm(nn.Module):
-    """``(images - mean) / std`` with the statistics that timm's encoders were trained on.
+class Normalise(nn.Module):
+    """``(images - mean) / std`` with the statistics that an encoder was trained on.
 
     The two constants are no part of a checkpoint.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
         super().__init__()
-        self.register_buffer("mean", torch.tensor(IMAGENET_DEFAULT_MEAN).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(IMAGENET_DEFAULT_STD).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
         """``(B, 3, H, W)`` in [0, 1] to roughly zero mean and unit variance."""
         return (images - self.mean) / self.std
+
+
+class ImageNetNorm(Normalise):
+    """ImageNet's own statistics, which most of timm's encoders were trained on."""
+
+    def __init__(self) -> None:
+        super().__init__(IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD)
 
 
 class EncoderDecoder(nn.Module):
@@ -59,25 +64,68 @@ def double_conv(c_in: int, c_out: int) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
-def pretrained_file(model: str) -> Path:
-    """The safetensors file with timm's ImageNet weights of `model`, from the Hugging Face cache or the network.
+class PyramidUNet(EncoderDecoder):
+    """U-Net on an encoder with five maps: bilinear up-sampling, concatenated skips, double convolutions.
+
+    The decoder stops at half the resolution, where most of the remaining cost would lie; its logits are interpolated.
+
+    Parameters
+    ----------
+    encoder : nn.Module
+        timm's ``features_only`` kind, with maps at strides 2 to 32.
+    normalise : nn.Module
+        What the encoder wants done to pictures in [0, 1].
+    channels : tuple of int
+        The decoder's channels at 1/16, 1/8, 1/4 and 1/2 of the resolution.
+    """
+
+    def __init__(self, encoder: nn.Module, normalise: nn.Module, channels: tuple[int, ...]) -> None:
+        super().__init__()
+        self.normalise, self.encoder = normalise, encoder
+        *skips, deepest = encoder.feature_info.channels()
+        below = (deepest, *channels[:-1])
+        self.decoder = nn.ModuleList(
+            double_conv(b + s, c) for b, s, c in zip(below, reversed(skips), channels, strict=True)
+        )
+        self.head = nn.Conv2d(channels[-1], 1, 1)
+
+    def encode(self, images: Tensor) -> list[Tensor]:
+        """Images ``(B, 3, H, W)`` to five maps at strides 2 to 32."""
+        return self.encoder(self.normalise(images))
+
+    def decode(self, features: list[Tensor]) -> NetOutput:
+        """The maps of `encode` to logits at the images' size; decoded is ``(B, C, H/2, W/2)``."""
+        *skips, bottleneck = features
+        x = bottleneck
+        for block, skip in zip(self.decoder, reversed(skips), strict=True):
+            x = F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
+            x = block(torch.cat([skip, x], dim=1))
+        logits = F.interpolate(self.head(x), scale_factor=2.0, mode="bilinear", align_corners=False)
+        return NetOutput(logits, bottleneck, x)
+
+
+def load_encoder(encoder: nn.Module, tensors: dict[str, Tensor], file: str) -> None:
+    """Fill every tensor of `encoder` by its name; what only the classifier has is left over.
+
+    Parameters
+    ----------
+    encoder : nn.Module
+        Left as it is where anything is missing. Only a batch norm's count of steps may be: older files lack it, and
+        nothing reads it.
+    tensors : dict of str to Tensor
+        By the encoder's names.
+    file : str
+        The pretrained file's name, for the message.
 
     Raises
     ------
     InputError
-        It is neither in the cache nor to be had over the network; random weights are never passed off for it.
+        A tensor is missing or has another shape.
     """
-    from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url, try_to_load_from_cache
-
-    repo, name = get_pretrained_cfg(model).hf_hub_id, "model.safetensors"
-    cached = try_to_load_from_cache(repo, name)
-    if isinstance(cached, str):
-        return Path(cached)
-    try:
-        get_hf_file_metadata(hf_hub_url(repo, name), timeout=10)  # asks once; the download alone would retry a minute
-        return Path(hf_hub_download(repo, name))
-    except Exception as error:  # whatever the transport raises, the user's remedy is the same
-        raise InputError(
-            f"no pretrained weights for {model} can be had here",
-            f"drop --pretrained, or bring {repo}/{name} into the Hugging Face cache (`hf download {repo}`)",
-        ) from error
+    own = encoder.state_dict()
+    needed = [name for name in own if name in tensors or not name.endswith(".num_batches_tracked")]
+    wrong = [name for name in needed if name not in tensors or tensors[name].shape != own[name].shape]
+    if wrong:
+        some = f"{len(wrong)} of {len(needed)} tensors are missing or of another shape, such as {wrong[0]}"
+        raise InputError(f"pretrained file {file}: {some}", f"run `tutseg weights check {file}`")
+    encoder.load_state_dict(own | {name: tensors[name] for name in needed})

@@ -11,9 +11,10 @@ from timm.layers import calculate_drop_path_rates, trunc_normal_
 from timm.models.swin_transformer import SwinTransformerBlock
 from torch import Tensor, nn
 
+from tutseg import weights
 from tutseg.errors import InputError
 from tutseg.nets import NetOutput
-from tutseg.nets.common import EncoderDecoder, ImageNetNorm, pretrained_file
+from tutseg.nets.common import EncoderDecoder, ImageNetNorm
 
 ENCODER = "swin_tiny_patch4_window7_224"
 PATCH = 4
@@ -147,7 +148,7 @@ def _init_linear(module: nn.Module) -> None:
 
 
 def _load_imagenet(encoder: nn.Module, in_size: int) -> None:
-    overlay = {"file": str(pretrained_file(ENCODER))}
+    overlay = {"file": str(weights.find("swin-tiny"))}
     whole = timm.create_model(
         ENCODER, pretrained=True, pretrained_cfg_overlay=overlay, img_size=in_size, num_classes=0
     ).state_dict()

@@ -6,7 +6,6 @@ With base width 32 it has the 7.76 M parameters that SAM-KD's Table 3 ("Unet, 7.
 import torch
 from torch import Tensor, nn
 
-from tutseg.errors import InputError
 from tutseg.nets import NetOutput
 from tutseg.nets.common import EncoderDecoder, ImageNetNorm, double_conv
 
@@ -46,14 +45,6 @@ class UNet(EncoderDecoder):
         return NetOutput(self.head(x), bottleneck, x)
 
 
-def build(in_size: int, pretrained: bool = False, width: int = 32) -> UNet:
-    """U-Net for any `in_size` that is a multiple of 16.
-
-    Raises
-    ------
-    InputError
-        `pretrained` was asked for: there is no ImageNet encoder of this shape.
-    """
-    if pretrained:
-        raise InputError("no pretrained weights exist for unet", "drop --pretrained or use --net mobilenet-unet")
+def build(in_size: int, width: int = 32) -> UNet:
+    """U-Net for any `in_size` that is a multiple of 16."""
     return UNet(width)

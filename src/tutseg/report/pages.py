@@ -18,6 +18,7 @@ _ROOMS = {
     "data": "Images and masks in",
     "metrics": "Every score, under every averaging convention",
     "losses": "Losses that more than one method uses",
+    "weights": "Pretrained files",
     "nets": "Networks",
     "methods": "How networks learn",
     "training": "Fit, evaluate, keep",
@@ -136,11 +137,28 @@ def nets(_: Path) -> str:
     from tutseg.nets import CARDS
 
     rows = [
-        (f"`{c.name}`", c.paper, f"{c.parameters:,}", c.published_millions, c.published_size, c.stride, c.source)
+        (
+            *(f"`{c.name}`", c.paper, f"{c.parameters:,}", c.published_millions, c.published_size, c.stride, c.source),
+            c.weights and f"`{c.weights}`",
+        )
         for c in CARDS.values()
     ]
-    heads = ["name", "paper", "parameters", "published, millions", "at size", "stride", "source"]
+    heads = ["name", "paper", "parameters", "published, millions", "at size", "stride", "source", "pretrained"]
     return table(heads, rows, right=(2, 3, 4, 5))
+
+
+def weights(_: Path) -> str:
+    """The pretrained files, wherever the page is made."""
+    from tutseg.nets import CARDS as NETS
+    from tutseg.weights.cards import CARDS
+
+    heads = ["name", "network, trained on", "used by", "from", "licence", "SHA-256"]
+    rows = []
+    for card in CARDS.values():
+        users = ", ".join(f"`{net.name}`" for net in NETS.values() if net.weights == card.name)
+        digest = f"`{card.sha256[:16]}`…" if card.sha256 else "as the Hub states it"
+        rows.append((f"`{card.name}`", card.content, users, card.origin, card.licence, digest))
+    return table(heads, rows)
 
 
 def methods(_: Path) -> str:
@@ -241,6 +259,7 @@ GENERATED: dict[str, Callable[[Path], str]] = {
     "transfer-polyps": _transfer("transfer-endoscopy.csv"),
     "drawn-start": drawn_start,
     "nets": nets,
+    "weights": weights,
     "methods": methods,
     "api": api,
     "audit": audit,

@@ -89,7 +89,7 @@ def code_stamp() -> str:
     """Hash of the sources that decide a trial's numbers: everything from the data up to the training loop."""
     package = Path(__file__).resolve().parents[1]
     rooms = [package / "metrics.py", package / "losses.py"]
-    for room in ("data", "nets", "methods", "training"):
+    for room in ("data", "weights", "nets", "methods", "training"):
         rooms += sorted((package / room).rglob("*.py"))
     return sha256("\n".join(sha256(path.read_bytes()) for path in rooms))[:16]
 
