@@ -9,8 +9,9 @@ from PIL import Image
 from test_leaks import put_kvasir, scene
 from test_readers import TREES, ellipse, put, tree_kvasir
 
-from tutseg.data import READERS, source_names
+from tutseg.data import source_names
 from tutseg.data.cards import card, list_data, load_cards
+from tutseg.data.readers import READERS
 from tutseg.data.verify import summary, verify
 from tutseg.errors import InputError
 from tutseg.files import knowledge

@@ -9,13 +9,12 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tutseg.data import leaks, open_source
-from tutseg.data.folders import CLINIC_STARTS, clinic_sequence
+from tutseg.data.duplicates import duplicate_report
 from tutseg.data.leaks import (
     as_words,
     check_split,
     connected,
     distances,
-    duplicate_report,
     leaks_of,
     near_pairs,
     perceptual_hash,
@@ -23,6 +22,7 @@ from tutseg.data.leaks import (
     shared_pictures,
     source_hashes,
 )
+from tutseg.data.read_endoscopy import CLINIC_STARTS, clinic_sequence
 from tutseg.data.splits import Split, make_split, named_split
 from tutseg.errors import InputError
 from tutseg.files import knowledge

@@ -9,17 +9,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tutseg.data import READERS, open_source, source_names
+from tutseg.data import open_source, source_names
 from tutseg.data.folders import (
     GreyMaskWarning,
-    _ph2_sheet,
-    _ph2_text,
     list_images,
     pair_by_stem,
     read_image,
     read_mask,
     to_uint8,
 )
+from tutseg.data.read_dermoscopy import _ph2_sheet, _ph2_text
+from tutseg.data.readers import READERS
 from tutseg.errors import InputError
 
 

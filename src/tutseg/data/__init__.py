@@ -3,56 +3,15 @@
 import inspect
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tutseg.data.readers import READERS
 from tutseg.errors import InputError, unknown
 
 if TYPE_CHECKING:
     from tutseg.data.sample import Source
-
-
-@dataclass(frozen=True)
-class Reader:
-    """Where a data set lies and what reads it.
-
-    Parameters
-    ----------
-    target : str
-        Function in `tutseg.data.folders`: ``target(root, **options) -> Source``.
-    folder : str
-        The folder in which the official download lies.
-    markers : tuple of str
-        Paths below it (any one is enough) by which it is recognised.
-    """
-
-    target: str
-    folder: str
-    markers: tuple[str, ...]
-
-
-READERS: dict[str, Reader] = {
-    "isic2018": Reader("isic2018", "ISIC2018", ("ISIC2018_Task1-2_Training_Input", "ISIC2018_Task3_Training_Input")),
-    "isic2017": Reader("isic2017", "ISIC2017", ("ISIC-2017_Training_Data", "ISIC-2017_Test_v2_Data")),
-    "isic2016": Reader("isic2016", "ISIC2016", ("ISBI2016_ISIC_Part1_Training_Data", "ISBI2016_ISIC_Part1_Test_Data")),
-    "ham10000": Reader("ham10000", "HAM10000", ("HAM10000_metadata.csv", "HAM10000_metadata")),
-    "ph2": Reader("ph2", "PH2Dataset", ("PH2 Dataset images",)),
-    "kvasir-seg": Reader("kvasir_seg", "Kvasir-SEG", ("images",)),
-    "cvc-clinicdb": Reader("cvc_clinicdb", "CVC-ClinicDB", ("Original",)),
-    "cvc-colondb": Reader("cvc_colondb", "CVC-ColonDB", ("images",)),
-    "etis": Reader("etis", "ETIS-LaribPolypDB", ("images", "ETIS-LaribPolypDB")),
-    "endoscene": Reader("endoscene", "CVC-300", ("images",)),
-    "mosmeddata": Reader("mosmeddata", "MosMedDataPlus", ("Train_Folder", "Test_Folder")),
-    "covid-semiseg": Reader("covid_semiseg", "COVID-SemiSeg", ("train", "test")),
-    "synapse": Reader("synapse", "Synapse", ("train_npz", "test_vol_h5")),
-    "cbis-ddsm": Reader("cbis_ddsm", "CBIS-DDSM", ("images", "benign", "malignant")),
-    "kaggle-lung": Reader("kaggle_lung", "finding-lungs-in-ct-data", ("2d_images", "3d_images")),
-    "chest-xray": Reader("chest_xray", "chest_xray", ("train", "test")),
-    "breastmnist": Reader("breastmnist", "medmnist", ("breastmnist*.npz",)),
-    "pneumoniamnist": Reader("pneumoniamnist", "medmnist", ("pneumoniamnist*.npz",)),
-}
 
 DRAWN = ("synth", "synth-wild")
 DRAWN_COUNT = 400
@@ -87,9 +46,15 @@ def open_source(name: str, root: str | Path | None = None, **options: Any) -> "S
         return drawn(**{"n": DRAWN_COUNT, "style": name, **options})
     if name not in source_names():
         raise unknown("data", name, source_names())
-    target = getattr(import_module("tutseg.data.folders"), "folder" if name == "folder" else READERS[name].target)
-    _check_options(name, target, options, skip=("root",))
-    return target(find_root(name, root), **options)
+    read = reader(name)
+    _check_options(name, read, options, skip=("root",))
+    return read(find_root(name, root), **options)
+
+
+def reader(name: str) -> Callable[..., "Source"]:
+    """The function that reads a real data set or a folder, ``reader(name)(root, **options)``."""
+    module, function = (READERS[name].target if name in READERS else "tutseg.data.folders:folder").split(":")
+    return getattr(import_module(module), function)
 
 
 def find_root(name: str, root: str | Path | None = None) -> Path:
@@ -112,12 +77,12 @@ def find_root(name: str, root: str | Path | None = None) -> Path:
         raise InputError(f"root {root} does not exist", f"give --root a folder that holds data {name}")
     if name == "folder":
         return root
-    reader = READERS[name]
-    for candidate in (root / reader.folder, root):
-        if any(any(candidate.glob(marker)) for marker in reader.markers):
+    card = READERS[name]
+    for candidate in (root / card.folder, root):
+        if any(any(candidate.glob(marker)) for marker in card.markers):
             return candidate
     raise InputError(
-        f"{root} does not hold data {name} (looked for {reader.folder}/{' or '.join(reader.markers)})",
+        f"{root} does not hold data {name} (looked for {card.folder}/{' or '.join(card.markers)})",
         f"see `tutseg data list` for where to get it, or correct --root or TUTSEG_DATA (root {root})",
     )
 

@@ -8,7 +8,8 @@ from typing import Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from tutseg.data import DRAWN, DRAWN_COUNT, READERS, find_root, open_source
+from tutseg.data import DRAWN, DRAWN_COUNT, find_root, open_source
+from tutseg.data.readers import READERS
 from tutseg.errors import InputError, unknown
 from tutseg.files import knowledge
 

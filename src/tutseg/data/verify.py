@@ -5,10 +5,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tutseg.data import DRAWN, READERS, find_root, open_source, source_names
+from tutseg.data import DRAWN, find_root, open_source, source_names
 from tutseg.data.cards import card
 from tutseg.data.folders import MASK_SUFFIX, PICTURES, PictureSource, SizeMismatchError, mask_stem
 from tutseg.data.leaks import as_words, leaks_of, near_limit, near_pairs, perceptual_hash
+from tutseg.data.readers import READERS
 from tutseg.data.splits import PROTOCOLS, make_split
 from tutseg.errors import InputError, unknown
 

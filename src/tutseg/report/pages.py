@@ -55,19 +55,19 @@ def datasets(_: Path) -> str:
 
 def readers(_: Path) -> str:
     """Every reader: where it looks, what can be chosen, and whether it has read real files."""
-    from tutseg.data import DRAWN, READERS
-    from tutseg.data import folders as layouts
+    from tutseg.data import DRAWN, reader
+    from tutseg.data.readers import READERS
 
     on_real = {row["data"]: int(row["pictures"]) for row in csv_rows(_evidence("duplicates.csv"))}
     rows = []
-    for name, reader in READERS.items():
+    for name, card in READERS.items():
         options = [
             f"`{option}={parameter.default!r}`"
-            for option, parameter in inspect.signature(getattr(layouts, reader.target)).parameters.items()
+            for option, parameter in inspect.signature(reader(name)).parameters.items()
             if option != "root"
         ]
         read = f"{on_real[name]} real pictures" if name in on_real else "drawn pictures in the documented layout"
-        rows.append((f"`{name}`", f"`{reader.folder}/`", ", ".join(options) or None, read))
+        rows.append((f"`{name}`", f"`{card.folder}/`", ", ".join(options) or None, read))
     rows += [(f"`{name}`", None, "see `tutseg.data.synth.Synth`", "it draws them") for name in DRAWN]
     rows.append(("`folder`", "any", None, "drawn pictures"))
     return table(["data set", "official folder", "options and defaults", "tested on"], rows)

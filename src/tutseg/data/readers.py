@@ -1,0 +1,58 @@
+"""The card of every real data set's reader: where it lies and which function reads it. Nothing else belongs here."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Where a data set lies and what reads it.
+
+    Parameters
+    ----------
+    target : str
+        "module:function", imported only when the data set is opened: ``function(root, **options) -> Source``.
+    folder : str
+        The folder in which the official download lies.
+    markers : tuple of str
+        Paths below it (any one is enough) by which it is recognised.
+    """
+
+    target: str
+    folder: str
+    markers: tuple[str, ...]
+
+
+READERS: dict[str, Reader] = {
+    "isic2018": Reader(
+        "tutseg.data.read_dermoscopy:isic2018",
+        "ISIC2018",
+        ("ISIC2018_Task1-2_Training_Input", "ISIC2018_Task3_Training_Input"),
+    ),
+    "isic2017": Reader(
+        "tutseg.data.read_dermoscopy:isic2017", "ISIC2017", ("ISIC-2017_Training_Data", "ISIC-2017_Test_v2_Data")
+    ),
+    "isic2016": Reader(
+        "tutseg.data.read_dermoscopy:isic2016",
+        "ISIC2016",
+        ("ISBI2016_ISIC_Part1_Training_Data", "ISBI2016_ISIC_Part1_Test_Data"),
+    ),
+    "ham10000": Reader(
+        "tutseg.data.read_dermoscopy:ham10000", "HAM10000", ("HAM10000_metadata.csv", "HAM10000_metadata")
+    ),
+    "ph2": Reader("tutseg.data.read_dermoscopy:ph2", "PH2Dataset", ("PH2 Dataset images",)),
+    "kvasir-seg": Reader("tutseg.data.read_endoscopy:kvasir_seg", "Kvasir-SEG", ("images",)),
+    "cvc-clinicdb": Reader("tutseg.data.read_endoscopy:cvc_clinicdb", "CVC-ClinicDB", ("Original",)),
+    "cvc-colondb": Reader("tutseg.data.read_endoscopy:cvc_colondb", "CVC-ColonDB", ("images",)),
+    "etis": Reader("tutseg.data.read_endoscopy:etis", "ETIS-LaribPolypDB", ("images", "ETIS-LaribPolypDB")),
+    "endoscene": Reader("tutseg.data.read_endoscopy:endoscene", "CVC-300", ("images",)),
+    "mosmeddata": Reader("tutseg.data.read_radiology:mosmeddata", "MosMedDataPlus", ("Train_Folder", "Test_Folder")),
+    "covid-semiseg": Reader("tutseg.data.read_radiology:covid_semiseg", "COVID-SemiSeg", ("train", "test")),
+    "synapse": Reader("tutseg.data.read_radiology:synapse", "Synapse", ("train_npz", "test_vol_h5")),
+    "cbis-ddsm": Reader("tutseg.data.read_radiology:cbis_ddsm", "CBIS-DDSM", ("images", "benign", "malignant")),
+    "kaggle-lung": Reader(
+        "tutseg.data.read_radiology:kaggle_lung", "finding-lungs-in-ct-data", ("2d_images", "3d_images")
+    ),
+    "chest-xray": Reader("tutseg.data.read_radiology:chest_xray", "chest_xray", ("train", "test")),
+    "breastmnist": Reader("tutseg.data.read_radiology:breastmnist", "medmnist", ("breastmnist*.npz",)),
+    "pneumoniamnist": Reader("tutseg.data.read_radiology:pneumoniamnist", "medmnist", ("pneumoniamnist*.npz",)),
+}
