@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from tutseg import nets
 from tutseg.methods.base import Batch
-from tutseg.nets import NetOutput
+from tutseg.nets import Output
 from tutseg.nets.common import EncoderDecoder
 
 
@@ -35,10 +35,10 @@ class GroupNormNet(EncoderDecoder):
         fine = self.encoder[0](images)
         return [fine, self.encoder[1](fine)]
 
-    def decode(self, features: list[Tensor]) -> NetOutput:
+    def decode(self, features: list[Tensor]) -> Output:
         fine, coarse = features
         decoded = self.decoder(torch.cat([fine, self.up(coarse)], dim=1))
-        return NetOutput(self.head(decoded), coarse, decoded)
+        return Output(self.head(decoded), features=tuple(features), decoded=decoded)
 
 
 def build(in_size: int) -> GroupNormNet:

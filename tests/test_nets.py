@@ -14,7 +14,7 @@ from torch import nn
 from tutseg import weights
 from tutseg.errors import InputError
 from tutseg.nets import CARDS, build, lite0_unet, mobilenet_unet, net_table, swin_unet
-from tutseg.nets.common import load_encoder
+from tutseg.nets.common import EncoderDecoder, load_encoder
 
 # where the full net would take seconds, its mechanics are tested on a narrower one
 NARROW = {
@@ -59,19 +59,27 @@ class TestContract:
     def test_features_only_when_asked_for(self, name):
         net, x = make(name, 64), images(2, 64)
         plain, full = net(x), net(x, features=True)
-        assert plain.bottleneck is None and plain.decoded is None
+        assert plain.features == () and plain.decoded is None
         assert torch.equal(plain.logits, full.logits)
 
     def test_two_halves(self, name):
         net, x = make(name, 64), images(2, 64)
         maps = net.encode(x)
         out = net.decode(maps)
-        assert torch.equal(out.logits, net(x).logits) and torch.equal(out.bottleneck, maps[-1])
+        assert torch.equal(out.logits, net(x).logits)
+        assert all(map(torch.equal, out.features, maps)) and torch.equal(out.bottleneck, maps[-1])
         heights = [m.shape[2] for m in maps]
         assert heights == sorted(heights, reverse=True) and all(m.shape[2] == m.shape[3] for m in maps)
         for i, one in enumerate(maps):  # the decoder uses every map it is given
             perturbed = [*maps[:i], one + torch.randn_like(one), *maps[i + 1 :]]
             assert not torch.equal(net.decode(perturbed).logits, out.logits), f"map {i} is not used"
+
+    def test_gives_what_its_card_says(self, name):
+        gives, net = set(CARDS[name].gives), make(name, 64)
+        out = net(images(1, 64), features=True)
+        assert ("encode" in gives) == (isinstance(net, EncoderDecoder) and len(out.features) > 0)
+        assert ("decoded" in gives) == (out.decoded is not None and isinstance(net.head, nn.Module))
+        assert set(out.heads) == gives - {"encode", "decoded"}
 
     def test_deterministic(self, name):
         """The same seed gives the same net, which gives the same logits; another seed another net."""
@@ -311,6 +319,7 @@ def test_table_needs_no_torch():
         "published": 41.38,
         "size": 224,
         "stride": 32,
+        "gives": "encode, decoded",
         "source": "DME-FD's code; timm Swin-T",
         "weights": "swin-tiny",
     }

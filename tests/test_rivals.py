@@ -18,7 +18,7 @@ from tutseg.methods.co_training import cct, gta_seg, pseudoseg, unimatch
 from tutseg.methods.co_training.ccvc import conflict_weight, cosine_discrepancy
 from tutseg.methods.co_training.cutmix import cutmix_masks, cutout_masks
 from tutseg.methods.co_training.fixmatch import confident_bce, cutmix_view, inference_logits
-from tutseg.nets import NetOutput
+from tutseg.nets import Output
 
 MIDDLE = Progress(50, 100, 10)
 
@@ -318,7 +318,7 @@ class TestPseudoSeg:
 
         class Linear(torch.nn.Module):
             def decode(self, maps):
-                return NetOutput(F.interpolate((weights * maps[-1]).sum(1, keepdim=True), scale_factor=4))
+                return Output(F.interpolate((weights * maps[-1]).sum(1, keepdim=True), scale_factor=4))
 
         features = torch.randn(4, 3, 5, 5)
         cam = pseudoseg.grad_cam(Linear(), [torch.zeros(4, 1, 10, 10), features])

@@ -481,6 +481,7 @@ def nets(as_json: Json = False) -> None:
         "published": "published",
         "size": "at px",
         "stride": "stride",
+        "gives": "gives",
         "paper": "paper",
         "source": "source",
         "weights": "pretrained",

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from tutseg.errors import InputError, unknown
 from tutseg.methods.cards import CARDS
+from tutseg.nets import CARDS as NETS
+from tutseg.nets import card_of
 
 if TYPE_CHECKING:
     from tutseg.methods.base import Method
@@ -19,15 +21,35 @@ def method_class(name: str) -> type:
     return getattr(import_module(module), attribute)
 
 
+def check_net(method: str, net: str, pretrained: bool = False) -> None:
+    """Whether a network gives what a method needs, by their names; nothing is built.
+
+    Raises
+    ------
+    InputError
+        Unknown names, no pretrained weights, or what the network lacks and the networks that have it.
+    """
+    needs = method_class(method).needs
+    lacking = [word for word in needs if word not in card_of(net, pretrained).gives]
+    if lacking:
+        have = [name for name, card in NETS.items() if set(needs) <= set(card.gives)]
+        raise InputError(
+            f"method {method} wants {' and '.join(lacking)} of its net, which {net} does not give",
+            f"nets that do: {', '.join(have) or 'none'}",
+        )
+
+
 def build_method(name: str, **options: Any) -> "Method":
     """Build a method by name.
 
     Raises
     ------
     InputError
-        Unknown name, unknown option or an option's value that the method refuses.
+        Unknown name, unknown option, an option's value that the method refuses, or a net that lacks what it needs.
     """
     cls = method_class(name)
+    if "net" in options and CARDS[name].kind != "one-image":
+        check_net(name, options["net"], options.get("pretrained", False))
     try:
         return cls(**options)
     except TypeError as error:

@@ -62,11 +62,13 @@ class Method(nn.Module):
     uses_unlabelled : whether batches carry unlabelled pictures.
     strong_views : number of strong views a batch needs.
     views : names `predict` accepts; the first is the default, and what the paper evaluates is named in the file.
+    needs : what its network must give beyond logits, as `tutseg.nets.cards.NetCard.gives` names it.
     """
 
     uses_unlabelled: ClassVar[bool] = True
     strong_views: ClassVar[int] = 0
     views: ClassVar[tuple[str, ...]] = ("net",)
+    needs: ClassVar[tuple[str, ...]] = ()
 
     @staticmethod
     def make_net(net: str, size: int, pretrained: bool = False) -> nn.Module:

@@ -1,6 +1,6 @@
 """Networks, one a file, and the registry that builds them by name.
 
-A net maps images ``(B, 3, H, W)`` in [0, 1] to a `NetOutput`. It normalises its input itself, so a method never
+A net maps images ``(B, 3, H, W)`` in [0, 1] to an `Output`. It normalises its input itself, so a method never
 needs to know with which statistics an encoder was trained.
 
 Every segmentation net is an `EncoderDecoder` (`tutseg.nets.common`): ``net(images)`` is
@@ -8,35 +8,64 @@ Every segmentation net is an `EncoderDecoder` (`tutseg.nets.common`): ``net(imag
 perturb features (CCT, UniMatch), look at them (PseudoSeg) or move all but the classifier (GTA-Seg) build on the pair.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 from tutseg.errors import InputError, unknown
-from tutseg.nets.cards import CARDS
+from tutseg.nets.cards import CARDS, NetCard
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
 @dataclass
-class NetOutput:
+class Output:
     """What a net returns.
 
     Parameters
     ----------
     logits : Tensor
-        ``(B, 1, H, W)``.
-    bottleneck : Tensor or None
-        Encoder output ``(B, C, H/s, W/s)`` after its last normalisation; only when features were asked for.
+        ``(B, 1, H, W)``; of a classifier ``(B, classes)``.
+    heads : mapping of str to Tensor
+        What further heads say, by name, such as "sdf" ``(B, 1, H, W)``.
+    features : tuple of Tensor
+        The encoder's maps ``(B, C_i, h_i, w_i)``, fine to coarse; empty unless features were asked for.
     decoded : Tensor or None
         Features before the head ``(B, D, H, W)`` (or a coarser grid); only when features were asked for.
     """
 
     logits: "Tensor"
-    bottleneck: "Tensor | None" = None
+    heads: "Mapping[str, Tensor]" = field(default_factory=dict)
+    features: "tuple[Tensor, ...]" = ()
     decoded: "Tensor | None" = None
+
+    @property
+    def bottleneck(self) -> "Tensor":
+        """The coarsest of the encoder's maps ``(B, C, H/s, W/s)``, after its last normalisation."""
+        return self.features[-1]
+
+    def split(self, sizes: Sequence[int]) -> "list[Output]":
+        """The outputs of the parts that were concatenated along the batch."""
+        sizes = list(sizes)
+        heads = {name: tensor.split(sizes) for name, tensor in self.heads.items()}
+        features = [tensor.split(sizes) for tensor in self.features]
+        decoded = [None] * len(sizes) if self.decoded is None else self.decoded.split(sizes)
+        return [
+            Output(logits, {name: part[i] for name, part in heads.items()}, tuple(f[i] for f in features), decoded[i])
+            for i, logits in enumerate(self.logits.split(sizes))
+        ]
+
+
+def card_of(name: str, pretrained: bool = False) -> NetCard:
+    """The card of a net; an InputError for an unknown name, or if there are no pretrained weights for it."""
+    if name not in CARDS:
+        raise unknown("net", name, CARDS)
+    if pretrained and not CARDS[name].weights:
+        others = ", ".join(other.name for other in CARDS.values() if other.weights)
+        raise InputError(f"no pretrained weights exist for {name}", f"drop --pretrained, or use --net {others}")
+    return CARDS[name]
 
 
 def build(name: str, in_size: int, pretrained: bool = False, **options: object) -> "nn.Module":
@@ -59,9 +88,7 @@ def build(name: str, in_size: int, pretrained: bool = False, **options: object) 
         Unknown name, a size that is not a multiple of the stride, or pretrained weights that do not exist or cannot
         be had.
     """
-    if name not in CARDS:
-        raise unknown("net", name, CARDS)
-    card = CARDS[name]
+    card = card_of(name, pretrained)
     if in_size < card.stride or in_size % card.stride:
         low = max(card.stride, in_size // card.stride * card.stride)
         raise InputError(
@@ -70,9 +97,6 @@ def build(name: str, in_size: int, pretrained: bool = False, **options: object) 
         )
     options = {**card.options, **options}
     if pretrained:
-        if not card.weights:
-            others = ", ".join(other.name for other in CARDS.values() if other.weights)
-            raise InputError(f"no pretrained weights exist for {name}", f"drop --pretrained, or use --net {others}")
         options["pretrained"] = True
     make: Callable[..., nn.Module] = import_module(card.module).build
     return make(in_size=in_size, **options)
@@ -85,7 +109,7 @@ def net_table() -> list[dict]:
     -------
     list of dict
         `name`, `paper`, `millions` (ours), `published` (millions or None), `size` (pixels, of both counts),
-        `stride`, `source`, `weights` (the pretrained file of its encoder, or empty).
+        `stride`, `gives`, `source`, `weights` (the pretrained file of its encoder, or empty).
     """
     return [
         {
@@ -95,6 +119,7 @@ def net_table() -> list[dict]:
             "published": card.published_millions,
             "size": card.published_size,
             "stride": card.stride,
+            "gives": ", ".join(card.gives),
             "source": card.source,
             "weights": card.weights,
         }

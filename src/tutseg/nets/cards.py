@@ -8,7 +8,9 @@ class NetCard:
     """What ``tutseg nets`` prints of a net; `module` is imported only when the net is built.
 
     `parameters` is our count at the published size, written down so that a list needs no torch; a test counts them.
-    `weights` is the pretrained file of its encoder (`tutseg.weights`), or empty.
+    `weights` is the pretrained file of its encoder (`tutseg.weights`), or empty. `gives` is what a method may ask of it
+    (`Method.needs`): "encode", the two halves of an `EncoderDecoder`; "decoded", the features in front of its ``head``;
+    "prompt", a `Promptable`; and the name of every further head, such as "sdf".
     """
 
     name: str
@@ -21,6 +23,7 @@ class NetCard:
     source: str
     weights: str
     options: dict
+    gives: tuple[str, ...]
 
 
 CARDS: dict[str, NetCard] = {}
@@ -36,6 +39,7 @@ def register(
     parameters: int,
     source: str,
     weights: str = "",
+    gives: tuple[str, ...] = ("encode", "decoded"),
     **options: object,
 ) -> None:
     """Add a net to the registry.
@@ -43,7 +47,7 @@ def register(
     `module` has ``build(in_size, **options) -> nn.Module``, which takes ``pretrained=True`` where there are `weights`.
     """
     CARDS[name] = NetCard(
-        name, module, paper, stride, published_size, published_millions, parameters, source, weights, options
+        name, module, paper, stride, published_size, published_millions, parameters, source, weights, options, gives
     )
 
 

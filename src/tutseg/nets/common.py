@@ -6,7 +6,7 @@ from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torch import Tensor, nn
 
 from tutseg.errors import InputError
-from tutseg.nets import NetOutput
+from tutseg.nets import Output
 
 
 class Normalise(nn.Module):
@@ -46,14 +46,14 @@ class EncoderDecoder(nn.Module):
         """Images ``(B, 3, H, W)`` in [0, 1] to all that the decoder sees, ``(B, C_i, h_i, w_i)``, fine to coarse."""
         raise NotImplementedError
 
-    def decode(self, features: list[Tensor]) -> NetOutput:
-        """What `encode` returned, perhaps perturbed, to logits, bottleneck (the last map) and decoded features."""
+    def decode(self, features: list[Tensor]) -> Output:
+        """What `encode` returned, perhaps perturbed, to logits and heads, with those maps and the decoded features."""
         raise NotImplementedError
 
-    def forward(self, images: Tensor, features: bool = False) -> NetOutput:
+    def forward(self, images: Tensor, features: bool = False) -> Output:
         """`decode` after `encode`; the features are dropped unless asked for."""
         out = self.decode(self.encode(images))
-        return out if features else NetOutput(out.logits)
+        return out if features else Output(out.logits, out.heads)
 
 
 def double_conv(c_in: int, c_out: int) -> nn.Sequential:
@@ -93,15 +93,14 @@ class PyramidUNet(EncoderDecoder):
         """Images ``(B, 3, H, W)`` to five maps at strides 2 to 32."""
         return self.encoder(self.normalise(images))
 
-    def decode(self, features: list[Tensor]) -> NetOutput:
+    def decode(self, features: list[Tensor]) -> Output:
         """The maps of `encode` to logits at the images' size; decoded is ``(B, C, H/2, W/2)``."""
-        *skips, bottleneck = features
-        x = bottleneck
+        *skips, x = features
         for block, skip in zip(self.decoder, reversed(skips), strict=True):
             x = F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
             x = block(torch.cat([skip, x], dim=1))
         logits = F.interpolate(self.head(x), scale_factor=2.0, mode="bilinear", align_corners=False)
-        return NetOutput(logits, bottleneck, x)
+        return Output(logits, features=tuple(features), decoded=x)
 
 
 def load_encoder(encoder: nn.Module, tensors: dict[str, Tensor], file: str) -> None:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from tutseg import weights
 from tutseg.errors import InputError
-from tutseg.nets import NetOutput
+from tutseg.nets import Output
 from tutseg.nets.common import EncoderDecoder, ImageNetNorm
 
 ENCODER = "swin_tiny_patch4_window7_224"
@@ -130,13 +130,13 @@ class SwinUNet(EncoderDecoder):
         maps[-1] = self.encoder.norm(x)
         return [m.permute(0, 3, 1, 2) for m in maps]
 
-    def decode(self, features: list[Tensor]) -> NetOutput:
+    def decode(self, features: list[Tensor]) -> Output:
         """The maps of `encode` to logits; decoded is ``(B, embed, S, S)``."""
         *skips, x = (m.permute(0, 2, 3, 1) for m in features)
         for expand, stage, skip in zip(self.expand, self.decoder, reversed(skips), strict=True):
             x = stage(expand(x), skip)
         decoded = self.final_expand(self.norm(x)).permute(0, 3, 1, 2)
-        return NetOutput(self.head(decoded), features[-1], decoded)
+        return Output(self.head(decoded), features=tuple(features), decoded=decoded)
 
 
 def _init_linear(module: nn.Module) -> None:

@@ -6,7 +6,7 @@ With base width 32 it has the 7.76 M parameters that SAM-KD's Table 3 ("Unet, 7.
 import torch
 from torch import Tensor, nn
 
-from tutseg.nets import NetOutput
+from tutseg.nets import Output
 from tutseg.nets.common import EncoderDecoder, ImageNetNorm, double_conv
 
 
@@ -36,13 +36,12 @@ class UNet(EncoderDecoder):
             maps.append(block(self.down(maps[-1])))
         return maps
 
-    def decode(self, features: list[Tensor]) -> NetOutput:
+    def decode(self, features: list[Tensor]) -> Output:
         """The maps of `encode` to logits; decoded is ``(B, width, H, W)``."""
-        *skips, bottleneck = features
-        x = bottleneck
+        *skips, x = features
         for up, block, skip in zip(self.up, self.decoder, reversed(skips), strict=True):
             x = block(torch.cat([skip, up(x)], dim=1))
-        return NetOutput(self.head(x), bottleneck, x)
+        return Output(self.head(x), features=tuple(features), decoded=x)
 
 
 def build(in_size: int, width: int = 32) -> UNet:

@@ -63,6 +63,8 @@ class CCT(OneNet):
         Auxiliary decoders for each of the three perturbations; the authors have 6.
     """
 
+    needs = ("encode",)
+
     def __init__(
         self, net: str, size: int, pretrained: bool = False, weight: float = 30.0, ramp: float = 0.1, copies: int = 1
     ) -> None:

@@ -4,6 +4,8 @@ Cross pseudo supervision in which the two branches are kept apart by a discrepan
 the pixels they disagree on count more. DME-FD's Table 5 borrows the discrepancy loss alone.
 """
 
+from dataclasses import replace
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -13,7 +15,7 @@ from tutseg.errors import InputError
 from tutseg.losses import bce, bce_dice
 from tutseg.methods.base import Batch, Progress
 from tutseg.methods.co_training.common import TwoBranch, dry_run, hard_label
-from tutseg.nets import NetOutput
+from tutseg.nets import Output
 
 
 def cosine_discrepancy(f1: Tensor, f2: Tensor) -> Tensor:
@@ -68,6 +70,8 @@ class CCVC(TwoBranch):
         Share of channels dropped after the mapping, in training.
     """
 
+    needs = ("encode", "decoded")
+
     def __init__(
         self,
         net: str,
@@ -90,14 +94,14 @@ class CCVC(TwoBranch):
         )
         self.threshold, self.conflict = threshold, conflict
 
-    def branch(self, images: Tensor, which: int) -> NetOutput:
+    def branch(self, images: Tensor, which: int) -> Output:
         """Output of branch 1, or of branch 2 with the mapped features in front of its head."""
         if which == 1:
             return self.branch1(images, features=True)
         out = self.branch2(images, features=True)
         mapped = self.mapping(out.decoded)
         logits = F.interpolate(self.branch2.head(mapped), images.shape[-2:], mode="bilinear", align_corners=False)
-        return NetOutput(logits, out.bottleneck, mapped)
+        return replace(out, logits=logits, decoded=mapped)
 
     def losses(self, batch: Batch, progress: Progress) -> dict[str, Tensor]:
         """Supervised, conflict-weighted cross, and discrepancy terms."""

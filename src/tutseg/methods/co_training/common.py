@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from tutseg.errors import unknown
 from tutseg.methods.base import Method
-from tutseg.nets import NetOutput
+from tutseg.nets import Output
 
 
 def ramp_up(fraction: float) -> float:
@@ -29,7 +29,7 @@ def ramp_up(fraction: float) -> float:
     return math.exp(-5.0 * (1.0 - t) ** 2)
 
 
-def forward_views(net: nn.Module, views: list[Tensor], features: bool = False) -> list[NetOutput]:
+def forward_views(net: nn.Module, views: list[Tensor], features: bool = False) -> list[Output]:
     """One forward over several views, concatenated along the batch, and split again.
 
     Equal to one forward a view for a net without batch statistics, and cheaper; with batch normalisation the
@@ -38,18 +38,13 @@ def forward_views(net: nn.Module, views: list[Tensor], features: bool = False) -
     Parameters
     ----------
     net : nn.Module
-        Maps ``(B, 3, H, W)`` to a `NetOutput`.
+        Maps ``(B, 3, H, W)`` to an `Output`.
     views : list of Tensor
         Each ``(B_i, 3, H, W)``; empty ones are allowed.
     features : bool
-        Whether bottleneck features are wanted.
+        Whether features are wanted.
     """
-    sizes = [len(view) for view in views]
-    out = net(torch.cat(views), features=features)
-    logits = out.logits.split(sizes)
-    bottleneck = out.bottleneck.split(sizes) if features else [None] * len(sizes)
-    decoded = out.decoded.split(sizes) if features else [None] * len(sizes)
-    return [NetOutput(*parts) for parts in zip(logits, bottleneck, decoded, strict=True)]
+    return net(torch.cat(views), features=features).split([len(view) for view in views])
 
 
 def hard_label(logits: Tensor) -> Tensor:
@@ -69,7 +64,7 @@ def inference(net: nn.Module) -> Iterator[None]:
 
 
 @torch.no_grad()
-def dry_run(net: nn.Module, size: int) -> tuple[list[Tensor], NetOutput]:
+def dry_run(net: nn.Module, size: int) -> tuple[list[Tensor], Output]:
     """What `net` makes of one black picture: all encoder maps and the output, for their shapes."""
     with inference(net):
         maps = net.encode(torch.zeros(1, 3, size, size))
@@ -114,7 +109,7 @@ class TwoBranch(Method):
         branches = [1, 2] if view == "mean" else [int(view[-1])]
         return torch.stack([torch.sigmoid(self.branch(images, i).logits.float()) for i in branches]).mean(0)
 
-    def branch(self, images: Tensor, which: int) -> NetOutput:
+    def branch(self, images: Tensor, which: int) -> Output:
         """Output of branch 1 or 2, features included."""
         return (self.branch1 if which == 1 else self.branch2)(images, features=True)
 

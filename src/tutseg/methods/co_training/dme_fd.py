@@ -111,6 +111,7 @@ class DMEFD(TwoBranch):
     """
 
     strong_views = 1
+    needs = ("encode",)
 
     def __init__(
         self,

@@ -72,7 +72,7 @@ class GTASeg(Method):
         Largest decay of both moving averages; at step t after the warm-up it is ``min(1 - 1/(t + 1), decay)``.
     """
 
-    strong_views = 0
+    needs = ("decoded",)
     views = ("teacher", "student", "assistant")
 
     def __init__(

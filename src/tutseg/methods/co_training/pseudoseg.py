@@ -127,6 +127,7 @@ class PseudoSeg(OneNet):
     """
 
     strong_views = 1
+    needs = ("encode",)
 
     def __init__(
         self,

@@ -34,6 +34,7 @@ class UniMatch(OneNet):
     """
 
     strong_views = 2
+    needs = ("encode",)
 
     def __init__(
         self,
