@@ -1,6 +1,7 @@
 """Methods for one picture: the shared contract, then what defines each of them."""
 
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -93,27 +94,37 @@ def test_pictures_stop_one_by_one(scene):
         assert np.array_equal(together[i].numpy(), seen.result)
 
 
-def test_stack_descends_like_torch_sgd():
+@pytest.mark.parametrize(
+    "optimizer", [partial(torch.optim.SGD, lr=0.3, momentum=0.9, weight_decay=0.01), partial(torch.optim.Adam, lr=0.1)]
+)
+def test_a_stack_trains_like_single_networks(optimizer):
     make = lambda: torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.Conv2d(4, 2, 1))
-    images = torch.rand(2, 3, 6, 6, dtype=torch.float64)
-    stack = Stack(make, [5, 6], images)
-    nets = []
-    for seed in (5, 6):
+    images = torch.rand(3, 3, 6, 6, dtype=torch.float64)
+
+    def alone(seed: int) -> torch.nn.Module:
         torch.manual_seed(seed)
-        nets.append(make().double())
-    for i, net in enumerate(nets):
-        sgd = torch.optim.SGD(net.parameters(), lr=0.3, momentum=0.9, weight_decay=0.01)
-        for _ in range(3):
-            sgd.zero_grad()
-            (net(images[i : i + 1]) ** 2).mean().backward()
-            sgd.step()
-    for number in range(3):
-        stack.descend((stack(images) ** 2).mean((1, 2, 3)), 0.3, decay=0.01)
-        if number == 0:
-            stack = stack.take(torch.tensor([True, True]))
-    expected = torch.cat([net(images[i : i + 1]) for i, net in enumerate(nets)])
+        return make().double()
+
+    nets = [alone(seed) for seed in (5, 6, 7)]
+    stack = Stack(make, [5, 6, 7], images, optimizer)
+    optimizers = [optimizer(net.parameters()) for net in nets]
+    for number in range(6):
+        for net, own, image in zip(nets, optimizers, images, strict=True):
+            own.zero_grad()
+            (net(image[None]) ** 2).mean().backward()
+            own.step()
+        stack.descend((stack(images) ** 2).mean((1, 2, 3)))
+        if number == 1:  # the second is done; the others go on with their momentum
+            stack, images = stack.take(torch.tensor([True, False, True])), images[[0, 2]]
+            nets, optimizers = nets[::2], optimizers[::2]
+        if number == 3:  # new second layers, without momentum
+            stack.renew("1", Stack(make, [8, 9], images))
+            for net, own, seed in zip(nets, optimizers, (8, 9), strict=True):
+                for p, fresh in zip(net[1].parameters(), alone(seed)[1].parameters(), strict=True):
+                    p.data.copy_(fresh)
+                    del own.state[p]
+    expected = torch.cat([net(image[None]) for net, image in zip(nets, images, strict=True)])
     assert torch.allclose(stack(images), expected, atol=1e-12)
-    assert torch.allclose(stack.take(torch.tensor([False, True]))(images[1:]), expected[1:], atol=1e-12)
 
 
 def test_self_label_loss_is_the_cross_entropy_of_the_winner():
@@ -224,6 +235,14 @@ def test_move_follows_its_matrix_and_the_inverse_undoes_it(shape):
     assert 0.5 < valid.double().mean() < 1 and torch.allclose(moved[0, 0][valid], expected[valid], atol=1e-4)
     both = inside(home) & (move(valid[None, None].double(), home)[:, 0] == 1)
     assert torch.allclose(move(moved, home)[:, 0][both], ramp[:, 0][both], atol=1e-4)
+
+
+def test_what_turns_into_view_is_the_mirror_image():
+    picture, wide = torch.rand(1, 1, 20, 30), 12
+    change = run.Change(angle=25, scale=0.9, shear=5)
+    mirrored = torch.tensor(np.pad(picture[0, 0].numpy(), wide, mode="symmetric"))[None, None]
+    expected = move(mirrored, change.grid(mirrored))[..., wide:-wide, wide:-wide]
+    assert torch.allclose(change.place(picture, "bilinear"), expected, atol=1e-4)
 
 
 # k-means.

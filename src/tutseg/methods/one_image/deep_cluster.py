@@ -5,11 +5,13 @@ and S3-Net print it in their tables without saying how it was brought to single 
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.optim import SGD
 
 from tutseg.errors import InputError
 from tutseg.methods.one_image.base import OneImageMethod, OnStep, Step
@@ -86,7 +88,8 @@ class DeepCluster(OneImageMethod):
 
     def cluster(self, images: Tensor, seeds: Sequence[int], on_step: OnStep | None = None) -> Tensor:
         shape = images.shape[2:]
-        stack = Stack(lambda: _Net(self.channels, self.k), seeds, images)
+        make = lambda: _Net(self.channels, self.k)
+        stack = Stack(make, seeds, images, partial(SGD, lr=self.lr, momentum=0.9, weight_decay=1e-5))
         chance = [np.random.default_rng(seed) for seed in seeds]
         everyone = torch.arange(len(images), device=images.device)
 
@@ -99,9 +102,9 @@ class DeepCluster(OneImageMethod):
             if number % (self.steps // self.rounds) == 0:
                 labels = assign()
                 fresh = [int(rng.integers(2**31)) for rng in chance]
-                stack.renew("classifier", Stack(lambda: _Net(self.channels, self.k), fresh, images))
+                stack.renew("classifier", Stack(make, fresh, images))
             loss = balanced_cross_entropy(stack(images)[1], labels)
             if on_step:
                 on_step(Step(number, everyone, labels, {"classifier": loss.detach()}))
-            stack.descend(loss, self.lr, decay=1e-5)
+            stack.descend(loss)
         return assign()

@@ -6,11 +6,13 @@ SGSCN and S3-Net print it for single pictures without saying how.
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.optim import Adam
 
 from tutseg.methods.one_image.base import OneImageMethod, OnStep, Step
 from tutseg.methods.one_image.kanezaki import trunk
@@ -126,10 +128,10 @@ class IIC(OneImageMethod):
         return move(copies.clamp(0, 1), there), back, inside(back)
 
     def cluster(self, images: Tensor, seeds: Sequence[int], on_step: OnStep | None = None) -> Tensor:
-        stack = Stack(lambda: _Net(self.channels, self.k, self.over), seeds, images)
+        make = lambda: _Net(self.channels, self.k, self.over)
+        stack = Stack(make, seeds, images, partial(Adam, lr=self.lr))
         chance = [np.random.default_rng(seed) for seed in seeds]
         everyone = torch.arange(len(images), device=images.device)
-        adam = torch.optim.Adam(stack.parameters.values(), lr=self.lr)
         for number in range(self.steps):
             copies, back, valid = self.changed(images, chance)
             terms = {}
@@ -140,8 +142,6 @@ class IIC(OneImageMethod):
             if on_step:
                 labels = here[0].detach().argmax(1)
                 on_step(Step(number, everyone, labels, {name: term.detach() for name, term in terms.items()}))
-            adam.zero_grad()
-            sum(terms.values()).sum().backward()
-            adam.step()
+            stack.descend(sum(terms.values()))
         with torch.no_grad():
             return stack(images)[0].argmax(1)

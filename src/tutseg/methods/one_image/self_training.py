@@ -1,11 +1,13 @@
 """The loop of Kanezaki, SGSCN, MS-Former and S3-Net: a network learns its own arg-max until few clusters are left."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.optim import SGD
 
 from tutseg.methods.one_image.base import OneImageMethod, OnStep, Step
 from tutseg.methods.one_image.clusters import number_of_clusters
@@ -58,7 +60,8 @@ class SelfTraining(OneImageMethod):
         return (out if isinstance(out, Tensor) else out[0]).argmax(1)
 
     def cluster(self, images: Tensor, seeds: Sequence[int], on_step: OnStep | None = None) -> Tensor:
-        stack = Stack(lambda: self.network(tuple(images.shape[2:])), seeds, images)
+        sgd = partial(SGD, lr=self.lr, momentum=0.9)
+        stack = Stack(lambda: self.network(tuple(images.shape[2:])), seeds, images, sgd)
         chance = [np.random.default_rng(seed) for seed in seeds]
         running = torch.arange(len(images), device=images.device)
         result = torch.empty(len(images), *images.shape[2:], dtype=torch.int64, device=images.device)
@@ -67,7 +70,7 @@ class SelfTraining(OneImageMethod):
             labels = logits.detach().argmax(1)
             if on_step:
                 on_step(Step(number, running, labels, {name: term.detach() for name, term in terms.items()}))
-            stack.descend(sum(terms.values()), self.lr)
+            stack.descend(sum(terms.values()))
             few = number_of_clusters(labels) <= self.min_labels
             done = few & (number + 1 >= self.min_steps) | (number + 1 == self.steps)
             if done.any():

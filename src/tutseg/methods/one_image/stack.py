@@ -7,10 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state
+from torch.optim import Optimizer
 
 
 class Stack:
-    """One network a picture, of one architecture, run together.
+    """One network a picture, of one architecture, run and trained together.
 
     Parameters
     ----------
@@ -20,18 +21,31 @@ class Stack:
         One a network.
     like : Tensor
         The networks take its device and dtype.
+    optimizer : callable, optional
+        Given the parameters, an optimiser that treats each number on its own, as SGD and Adam do; what `descend` and
+        `take` need.
     """
 
-    def __init__(self, make: Callable[[], nn.Module], seeds: Sequence[int], like: Tensor) -> None:
+    def __init__(
+        self,
+        make: Callable[[], nn.Module],
+        seeds: Sequence[int],
+        like: Tensor,
+        optimizer: Callable[..., Optimizer] | None = None,
+    ) -> None:
         networks = []
         for seed in seeds:
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(seed)
                 networks.append(make())
         parameters, _ = stack_module_state(networks)
-        self.parameters = {name: p.detach().to(like).requires_grad_() for name, p in parameters.items()}
-        self._velocity: dict[str, Tensor] = {}
         self._skeleton = copy.deepcopy(networks[0]).to("meta")
+        self._make_optimizer = optimizer
+        self._own({name: p.detach().to(like) for name, p in parameters.items()})
+
+    def _own(self, parameters: dict[str, Tensor]) -> None:
+        self.parameters = {name: p.requires_grad_() for name, p in parameters.items()}
+        self.optimizer = self._make_optimizer and self._make_optimizer(self.parameters.values())
 
     def __call__(self, images: Tensor, **options: Any) -> Any:
         """Each network's output for its own picture; tensors ``(B, ...)`` as if one network had made them."""
@@ -47,31 +61,30 @@ class Stack:
         out = torch.vmap(one)(self.parameters, images)
         return out.squeeze(1) if isinstance(out, Tensor) else tuple(part.squeeze(1) for part in out)
 
-    def descend(self, losses: Tensor, lr: float, momentum: float = 0.9, decay: float = 0.0) -> None:
-        """One step of SGD with momentum for each network on its own loss ``(B,)``.
+    def descend(self, losses: Tensor) -> None:
+        """One step of the optimiser for each network on its own loss ``(B,)``.
 
         The networks share nothing, so the gradient of the sum is each one's own gradient.
         """
-        gradients = torch.autograd.grad(losses.sum(), list(self.parameters.values()), materialize_grads=True)
-        with torch.no_grad():
-            for (name, p), gradient in zip(self.parameters.items(), gradients, strict=True):
-                if decay:
-                    gradient = gradient + decay * p
-                if name in self._velocity:
-                    gradient = self._velocity[name].mul_(momentum).add_(gradient)
-                self._velocity[name] = gradient
-                p -= lr * gradient
+        self.optimizer.zero_grad()
+        losses.sum().backward()
+        self.optimizer.step()
 
     def take(self, at: Tensor) -> "Stack":
-        """The networks at ``at``, with their momentum."""
+        """The networks at ``at``, each with its optimiser's state."""
         part = copy.copy(self)
-        part.parameters = {name: p.detach()[at].requires_grad_() for name, p in self.parameters.items()}
-        part._velocity = {name: v[at] for name, v in self._velocity.items()}
+        part._own({name: p.detach()[at] for name, p in self.parameters.items()})
+        for name, p in self.parameters.items():
+            state = self.optimizer.state[p].items()
+            part.optimizer.state[part.parameters[name]] = {
+                key: value[at] if value.shape == p.shape else value for key, value in state
+            }
         return part
 
     def renew(self, prefix: str, other: "Stack") -> None:
-        """Take the parameters under ``prefix`` from another stack and forget their momentum."""
-        for name in self.parameters:
+        """Take the values of the parameters under ``prefix`` from another stack, and forget their optimiser's state."""
+        for name, p in self.parameters.items():
             if name.startswith(prefix):
-                self.parameters[name] = other.parameters[name]
-                self._velocity.pop(name, None)
+                with torch.no_grad():
+                    p.copy_(other.parameters[name])
+                self.optimizer.state.pop(p, None)

@@ -2,20 +2,24 @@
 
 import torch
 import torch.nn.functional as F
+from kornia.geometry.conversions import normalize_homography
+from kornia.geometry.transform import get_affine_matrix2d
 from torch import Tensor
 
 
 def affine_grid(
     shape: tuple[int, int], angle: Tensor, scale: Tensor, shear: Tensor, shift: Tensor, inverse: bool = False
 ) -> Tensor:
-    """Where each pixel of the moved picture comes from: rotate, shear and scale about the centre, then translate.
+    """Where each pixel of the moved picture comes from: shear, scale and rotate about the centre, then translate.
+
+    The angles are of the picture's own pixels, so a rotation stays one in pictures that are not square.
 
     Parameters
     ----------
     shape : (int, int)
         H and W.
     angle, scale, shear : Tensor
-        ``(B,)``: degrees, a factor (above 1 enlarges), degrees.
+        ``(B,)``: degrees (clockwise), a factor (above 1 enlarges), degrees.
     shift : Tensor
         ``(B, 2)``: (Δx, Δy) as a fraction of the width and height.
     inverse : bool
@@ -27,23 +31,13 @@ def affine_grid(
         ``(B, H, W, 2)`` for `move`.
     """
     h, w = shape
-    turn, slant = torch.deg2rad(angle), torch.tan(torch.deg2rad(shear))
-    cos, sin = turn.cos() * scale, turn.sin() * scale
-    forward = torch.stack([torch.stack([cos, cos * slant - sin], -1), torch.stack([sin, sin * slant + cos], -1)], 1)
-    side = forward.new_tensor([w, h])
-    y, x = torch.meshgrid(
-        (torch.arange(h, device=side.device, dtype=side.dtype) + 0.5) / h * 2 - 1,
-        (torch.arange(w, device=side.device, dtype=side.dtype) + 0.5) / w * 2 - 1,
-        indexing="ij",
-    )
-    # In half pictures times side = pixels, so that a rotation stays one in pictures that are not square.
-    target = torch.stack([x, y], -1) * side
-    move_by = (2 * shift * side)[:, None, None]
-    if inverse:
-        source = torch.einsum("bij,hwj->bhwi", forward, target) + move_by
-    else:
-        source = torch.einsum("bij,bhwj->bhwi", torch.linalg.inv(forward), target - move_by)
-    return source / side
+    side = angle.new_tensor([w, h])
+    centre = ((side - 1) / 2).expand_as(shift)
+    # kornia's shear is negative: x moves by -tan(sx) y.
+    there = get_affine_matrix2d(shift * side, centre, scale[:, None].expand_as(shift), angle, -torch.deg2rad(shear))
+    there = normalize_homography(there, shape, shape, align_corners=False)
+    source = there if inverse else torch.linalg.inv(there)
+    return F.affine_grid(source[:, :2], [len(shift), 1, h, w], align_corners=False)
 
 
 def move(maps: Tensor, grid: Tensor, mode: str = "bilinear") -> Tensor:
