@@ -204,7 +204,7 @@ def test_class_tables():
     assert "class-precision" in rules(table("74.07", "95.89", "90.00", "80.96"))
     assert "class-share" in rules(table("74.07", "95.89", "97.00", "86.96"))
     known = {
-        "class_shares": [{"data": "b", "class": "benign", "share": 0.73, "slack": 0.05, "section": "", "quote": ""}]
+        "class_shares": [{"data": "b", "class": "benign", "share": 0.73, "slack": 0.05, "section": "", "statement": ""}]
     }
     at = [replace(c, setting={**c.setting, "data": "b"}) for c in honest]
     assert rules(at, facts=known) == {"class-share"}
@@ -216,7 +216,7 @@ def test_statements_of_the_text():
              cell("Base", "hd95", "4.0", unit="pixels", data="d")]  # fmt: skip
 
     def say(**words):
-        return {"row": "Ours", "setting": {"data": "d"}, "metric": "dice", "section": "1", "quote": "q", **words}
+        return {"row": "Ours", "setting": {"data": "d"}, "metric": "dice", "section": "1", "statement": "q", **words}
 
     assert not rules(cells, text=[say(value="82.1"), say(value="2", minus="Base"),
                                   say(value="25", minus="Base", relative=True, metric="hd95"),
@@ -225,9 +225,17 @@ def test_statements_of_the_text():
     assert rules(cells, text=[say(value="3", minus="Base")]) == {"gain"}
     assert rules(cells, text=[say(value="3", minus="Base", relation="more than")]) == {"gain"}
     assert rules(cells, text=[say(value="0.4-1.6", minus="Base", relation="between")]) == {"gain"}
-    worst = {"table": 1, "row": "Base", "metrics": ["dice", "hd95"], "rank": 1, "among": {}, "section": "", "quote": ""}
+    worst = {
+        "table": 1,
+        "row": "Base",
+        "metrics": ["dice", "hd95"],
+        "rank": 1,
+        "among": {},
+        "section": "",
+        "statement": "",
+    }
     assert [f.rule for f in audit_cells(cells, {"ranks": [worst]})] == ["rank", "rank"]
-    counts = {"name": "n", "whole": 2955, "parts": {"labelled": 59, "unlabelled": 1896}, "section": "", "quote": ""}
+    counts = {"name": "n", "whole": 2955, "parts": {"labelled": 59, "unlabelled": 1896}, "section": "", "statement": ""}
     (finding,) = audit_cells(cells, {"counts": [counts]})
     assert finding.numbers["unlabelled"] == 2896
 

@@ -136,8 +136,8 @@ def test_settings_stand_in_their_section(paper):
 @each_paper
 def test_numbers_of_the_prose_stand_in_their_section(paper):
     for item in load_paper(paper).text_numbers:
-        assert set(item.value.split("-")) <= numbers(item.quote), item
-        assert numbers(item.quote) <= numbers_of(paper, item.section), item
+        assert set(item.value.split("-")) <= numbers(item.statement), item
+        assert numbers(item.statement) <= numbers_of(paper, item.section), item
 
 
 @each_paper
@@ -146,7 +146,7 @@ def test_numbers_of_the_facts_stand_in_their_section(paper):
         for fact in facts:
             if "section" not in fact or kind == "class_shares":  # MedMNIST counted these, not the paper
                 continue
-            told, standing = numbers(fact["quote"]), numbers_of(paper, fact["section"])
+            told, standing = numbers(fact["statement"]), numbers_of(paper, fact["section"])
             assert told <= standing, fact
             if kind == "counts":
                 assert {str(part) for part in fact["parts"].values()} <= told, fact

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
-from tutseg.audit.finding import Finding, Quote, judge
+from tutseg.audit.finding import Finding, Statement, judge
 from tutseg.audit.interval import Interval, pct, span
 from tutseg.audit.rows import Line
 
@@ -63,7 +63,7 @@ def class_tables(lines: list[Line], facts: Mapping[str, Any]) -> Iterator[Findin
                 share = share if name == known["class"] else Interval(1 - share.hi, 1 - share.lo)
                 told, slack = Decimal(str(known["share"])), Decimal(str(known["slack"]))
                 holds = share.away(Interval(told, told)) <= slack
-                yield judge("class-share", holds, [*inputs, Quote(known["section"], known["quote"])],
+                yield judge("class-share", holds, [*inputs, Statement(known["section"], known["statement"])],
                             f"{inputs[0].row} ({known['data']}): accuracy and recalls give class {known['class']} "
                             f"{pct(share, 0)} % of the test set; it is known to have {pct(told, 0)} %"
                             + (", the share of the other class." if share.away(Interval(1 - told, 1 - told)) <= slack

@@ -11,11 +11,11 @@ from tutseg.audit.rules import RULES
 
 
 @dataclass(frozen=True)
-class Quote:
-    """A passage of the text that a finding rests on."""
+class Statement:
+    """What a section of the text says, in our words, where a finding rests on it."""
 
     section: str
-    quote: str
+    statement: str
 
 
 @dataclass
@@ -30,7 +30,7 @@ class Finding:
     paper: str
     table: str
     rule: str
-    inputs: tuple[Cell | Quote, ...]
+    inputs: tuple[Cell | Statement, ...]
     computed: str
     expected: str
     severity: str
@@ -55,9 +55,9 @@ class Finding:
         }  # fmt: skip
 
 
-def _plain(item: Cell | Quote) -> dict[str, Any]:
-    if isinstance(item, Quote):
-        return {"section": item.section, "quote": item.quote}
+def _plain(item: Cell | Statement) -> dict[str, Any]:
+    if isinstance(item, Statement):
+        return {"section": item.section, "statement": item.statement}
     return {
         "table": str(item.table), "row": item.row, "setting": dict(item.setting), "metric": item.metric,
         "value": str(item.value), "spread": None if item.spread is None else str(item.spread),
@@ -68,7 +68,7 @@ def _plain(item: Cell | Quote) -> dict[str, Any]:
 def judge(
     rule: str,
     holds: bool,
-    inputs: Iterable[Cell | Quote],
+    inputs: Iterable[Cell | Statement],
     message: str,
     computed: str = "",
     expected: str = "",

@@ -9,16 +9,16 @@ from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
 
-from tutseg.audit.finding import Finding, Quote, judge
+from tutseg.audit.finding import Finding, Statement, judge
 from tutseg.audit.interval import Interval, printed
 from tutseg.audit.rows import Line, scale_of, select
 
 POINTS = 100
 
 
-def _quote(fact: Any) -> Quote:
+def _statement(fact: Any) -> Statement:
     get = fact.get if isinstance(fact, Mapping) else lambda name: getattr(fact, name, None)
-    return Quote(str(get("section") or ""), get("quote") or "")
+    return Statement(str(get("section") or ""), get("statement") or "")
 
 
 def text_numbers(lines: list[Line], text: list[Any]) -> Iterator[Finding]:
@@ -34,7 +34,7 @@ def text_numbers(lines: list[Line], text: list[Any]) -> Iterator[Finding]:
             for line in select(lines, {**where, "setting": named}):
                 off = [k for k, v in item.setting.items() if line.setting.get(k) != v]
                 if item.metric in line.cells and any(item.setting[k] == line.setting.get(k) for k in ("train", "data")):
-                    yield judge("named-data", False, [line.cells[item.metric], _quote(item)],
+                    yield judge("named-data", False, [line.cells[item.metric], _statement(item)],
                                 f"The text speaks of {', '.join(f'{k}={item.setting[k]}' for k in off)}; table "
                                 f"{line.table} is of {', '.join(f'{k}={line.setting.get(k)}' for k in off)}.",
                                 computed=", ".join(item.setting[k] for k in off),
@@ -42,7 +42,9 @@ def text_numbers(lines: list[Line], text: list[Any]) -> Iterator[Finding]:
                     found = [line]
         minus = getattr(item, "minus", None)
         if minus is not None:
-            fact = {name: getattr(item, name, None) for name in ("value", "relation", "relative", "section", "quote")}
+            fact = {
+                name: getattr(item, name, None) for name in ("value", "relation", "relative", "section", "statement")
+            }
             for line in found:
                 same = {key: line.setting[key] for key in ("train", "data", "class", "variant") if key in line.setting}
                 base = {"table": line.table, "row": minus, "setting": {**same, **named}}
@@ -51,7 +53,7 @@ def text_numbers(lines: list[Line], text: list[Any]) -> Iterator[Finding]:
         elif len(found) == 1:
             yield from _quoted(found[0], item)
             if getattr(item, "relation", "equal") == "best":
-                claim = {"rank": 1, "metric": item.metric, "section": item.section, "quote": item.quote}
+                claim = {"rank": 1, "metric": item.metric, "section": item.section, "statement": item.statement}
                 yield from _rank(found[0], claim, select(lines, {"table": found[0].table, "setting": found[0].setting}))
 
 
@@ -61,7 +63,7 @@ def _quoted(line: Line, item: Any) -> Iterator[Finding]:
     shown = printed(told, 100 if cell.unit == "percent" or (cell.unit == "fraction" and told > 1) else 1)
     own = line.value(item.metric)
     holds = own.hi > shown.mid if getattr(item, "relation", "") == "more than" else shown.meets(own)
-    yield judge("text-against-table", holds, [cell, _quote(item)],
+    yield judge("text-against-table", holds, [cell, _statement(item)],
                 f"{line.label}: the text says {item.metric} {item.value}, table {line.table} says {cell.value}.",
                 computed=str(item.value), expected=str(cell.value), where=(line.paper, line.table,
                 f"{line.row},{item.metric},{','.join(line.setting.values())}"),
@@ -87,7 +89,7 @@ def _gain(better: Line, worse: Line, metric: str, fact: Mapping[str, Any]) -> It
     else:
         holds = Interval(low, high).meets(printed(Decimal(str(fact["value"]))))
     unit = "%" if fact.get("relative") else "points" if scale == POINTS else ""
-    yield judge("gain", holds, [cell, worse.cells[metric], _quote(fact)],
+    yield judge("gain", holds, [cell, worse.cells[metric], _statement(fact)],
                 f"{better.label} against {worse.label}: {metric} improves by {mid:+.2f} {unit}; the text says "
                 f"{relation} {fact['value']}.", computed=f"{mid:+.2f} {unit}",
                 expected=f"{relation} {fact['value']}", where=(better.paper, better.table,
@@ -104,7 +106,7 @@ def _rank(line: Line, claim: Mapping[str, Any], among: list[Line]) -> Iterator[F
     tied = [o for o in rivals if o.value(metric).meets(own)]
     holds = len(ahead) < claim["rank"] <= len(ahead) + len(tied) + 1
     names = ", ".join(f"{other.label} {other.cells[metric].value}" for other in ahead)
-    yield judge("rank", holds, [cell, *(other.cells[metric] for other in ahead), _quote(claim)],
+    yield judge("rank", holds, [cell, *(other.cells[metric] for other in ahead), _statement(claim)],
                 f"{line.label}: {metric} {cell.value} is said to be number {claim['rank']} of {len(rivals) + 1}; "
                 f"ahead of it: {names or 'none'}.", computed=f"number {len(ahead) + 1}",
                 expected=f"number {claim['rank']}",
@@ -118,7 +120,7 @@ def _counts(paper: str, facts: list[dict]) -> Iterator[Finding]:
         total = sum(fact["parts"].values())
         parts = " + ".join(f"{value} {name}" for name, value in fact["parts"].items())
         needs = ", ".join(f"{name} {value + fact['whole'] - total}" for name, value in fact["parts"].items())
-        yield judge("counts", total == fact["whole"], [_quote(fact)],
+        yield judge("counts", total == fact["whole"], [_statement(fact)],
                     f"{fact['name']}: {parts} = {total}, not {fact['whole']} (one of: {needs} would).",
                     computed=str(total), expected=str(fact["whole"]), where=(paper, "", fact["name"]),
                     sum=total, difference=total - fact["whole"],
@@ -205,7 +207,7 @@ def _epochs(lines: list[Line], facts: list[dict]) -> Iterator[Finding]:
         steps = {images // batch, -(-images // batch)}
         whole = all(any(cell.value % n == 0 for n in steps) for cell in cells)
         by_image = all(cell.value % images == 0 for cell in cells)
-        yield judge("epochs", whole, [*cells, _quote(fact)],
+        yield judge("epochs", whole, [*cells, _statement(fact)],
                     f"{images} images in batches of {batch}: {' or '.join(map(str, sorted(steps)))} steps an epoch; "
                     f"{', '.join(str(cell.value) for cell in cells)} iterations are "
                     + (f"all multiples of {images}: {', '.join(str(cell.value // images) for cell in cells)} epochs of "
@@ -225,7 +227,7 @@ def _announced(lines: list[Line], facts: list[dict]) -> Iterator[Finding]:
             holds, told = len(shown) == fact["count"], str(fact["count"])
         else:
             holds, told = shown == sorted(map(str, fact["values"])), ", ".join(map(str, fact["values"]))
-        yield judge("announced", holds, [_quote(fact)],
+        yield judge("announced", holds, [_statement(fact)],
                     f"Announced for {fact['key']}: {told}; shown in table {fact['table']}: {', '.join(shown)}.",
                     computed=", ".join(shown), expected=told,
                     where=(rows[0].paper, str(fact["table"]), f"{fact['key']},{told}"))  # fmt: skip

@@ -61,6 +61,8 @@ class Table(_Strict):
 
     Parameters
     ----------
+    caption : str
+        What the table shows, in our words.
     span : (str, str)
         Texts between which the table stands in the paper's text layer.
     cells : int
@@ -116,6 +118,8 @@ class TextNumber(_Strict):
     relation : {"equal", "more than", "up to", "between", "best"}
         What the sentence says of the number; "between" gives the ends over all matching cells as ``"0.4-1.6"``, "best"
         says that no other row of the table does better.
+    section, statement : str
+        Where the number stands, and what is said there, in our words.
     """
 
     value: str
@@ -127,7 +131,7 @@ class TextNumber(_Strict):
     relation: Literal["equal", "more than", "up to", "between", "best"] = "equal"
     table: int | None = None
     section: str
-    quote: str
+    statement: str
 
 
 class Paper(_Strict):
