@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import tutseg as _first  # noqa: F401  isort: skip (before NumPy and torch read their number of threads)
 import numpy as np
 import pytest
 from PIL import Image

@@ -15,7 +15,6 @@ from pathlib import Path
 
 import pytest
 import slurm_stub
-import torch
 import yaml
 
 from tutseg.errors import InputError
@@ -45,12 +44,8 @@ def tiny(folder: Path, trials: int, broken: int = 0) -> Path:
 def runs(tmp_path, monkeypatch):
     """A folder of runs for each test."""
     monkeypatch.setenv("TUTSEG_RUNS", str(tmp_path / "runs"))
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.chdir(tmp_path)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # here as in the processes that a test starts
-    yield tmp_path / "runs"
-    torch.set_num_threads(threads)
+    return tmp_path / "runs"
 
 
 def tutseg(*words: str, **options) -> subprocess.Popen:

@@ -8,7 +8,6 @@ import contextlib
 import csv
 import io
 import math
-import os
 import signal
 import threading
 import time
@@ -26,10 +25,10 @@ from tutseg.errors import InputError, Stopped
 from tutseg.files import atomic_write
 from tutseg.methods.base import Batch, Method, Progress
 from tutseg.training.checkpoint import load_state, save_state, save_weights
+from tutseg.training.cores import threads
 from tutseg.training.trial import Trial
 
 SAVE_EVERY_S = 30.0
-CPU_THREADS = 2
 RISE = 0.15  # share of the steps over which "one-cycle" raises the learning rate
 
 
@@ -51,8 +50,8 @@ class TrainingSet:
 def make_fabric(device: str, precision: str) -> Fabric:
     """Fabric on "auto", "cpu" or "cuda".
 
-    On a CPU the number of threads is fixed, because sums over pixels depend on it in their last bits; whoever sets
-    ``OMP_NUM_THREADS`` chooses otherwise, and a result names the threads it was made with.
+    On a CPU the number of threads does not follow that of the cores, because sums over pixels depend on it in their
+    last bits: it is one, or what ``OMP_NUM_THREADS`` says, and a result names the threads it was made with.
     """
     if device not in ("auto", "cpu", "cuda"):
         raise InputError(f"unknown device '{device}'", "choose auto, cpu or cuda")
@@ -60,8 +59,8 @@ def make_fabric(device: str, precision: str) -> Fabric:
         raise InputError("no CUDA device is usable here", "use --device cpu")
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    if device == "cpu" and "OMP_NUM_THREADS" not in os.environ:
-        torch.set_num_threads(CPU_THREADS)
+    if device == "cpu":
+        torch.set_num_threads(threads())
     return Fabric(accelerator=device, devices=1, precision=precision)
 
 

@@ -33,7 +33,7 @@ def _device() -> dict[str, Any]:
         return _row("fault", "device", str(error).splitlines()[0], "make setup: torch and torchvision must be one pair")
     if torch.cuda.is_available():
         return _row("ok", "device", torch.cuda.get_device_name())
-    return _row("ok", "device", f"cpu ({os.cpu_count()} cores, torch uses {torch.get_num_threads()} threads)")
+    return _row("ok", "device", f"cpu ({os.cpu_count()} cores; threads a process: {torch.get_num_threads()})")
 
 
 def _data() -> list[dict[str, Any]]:
