@@ -29,7 +29,7 @@ from tutseg.data import open_source
 from tutseg.data.loader import Pictures, load_pictures
 from tutseg.files import atomic_write
 from tutseg.losses import bce_dice
-from tutseg.methods.base import Batch, Progress
+from tutseg.methods.base import Batch, Progress, Views
 from tutseg.methods.co_training.common import hard_label
 from tutseg.methods.co_training.dme_fd import DMEFD, combine_masks, confident_mask, discrepancy
 from tutseg.training.fit import TrainingSet, make_batch, make_fabric
@@ -88,15 +88,17 @@ def plain_losses(method: DMEFD, batch: Batch, progress: Progress) -> dict[str, T
     """DME-FD Eq. 9 with three forwards a network; the same terms as `DMEFD.losses`."""
     alpha, beta = method.alpha(progress), method.beta(progress)
     nets = (method.branch1, method.branch2)
+    y, unlabelled = batch["labelled"].mask, batch["unlabelled"]
     (l1, l2), (w1, w2), (s1, s2) = (
-        [net(view, features=True) for net in nets] for view in (batch.image, batch.weak, batch.strong[0])
+        [net(view, features=True) for net in nets]
+        for view in (batch["labelled"].image, unlabelled.image, unlabelled.strong[0])
     )
     masks = [confident_mask(w.logits.sigmoid(), method.tau) for w in (w1, w2)]
     target1, target2 = combine_masks(*masks, method.combine)
     pairs = ((l1.bottleneck, l2.bottleneck), (w1.bottleneck, w2.bottleneck))
     return {
-        "sup1": bce_dice(l1.logits, batch.mask),
-        "sup2": bce_dice(l2.logits, batch.mask),
+        "sup1": bce_dice(l1.logits, y),
+        "sup2": bce_dice(l2.logits, y),
         "cps1": alpha * bce_dice(w1.logits, hard_label(w2.logits)),
         "cps2": alpha * bce_dice(w2.logits, hard_label(w1.logits)),
         "dme1": alpha * bce_dice(s1.logits, target1),
@@ -165,7 +167,8 @@ def measure(args: argparse.Namespace, folder: Path) -> dict:
     def plain(step: int) -> None:
         torch.use_deterministic_algorithms(False)
         (image, mask, _), (weak, _, strong) = (next(loaders[name]) for name in ("labelled", "unlabelled"))
-        batch = Batch(*(t.to(fabric.device) for t in (image, mask, weak)), [strong.to(fabric.device)])
+        image, mask, weak, strong = (t.to(fabric.device) for t in (image, mask, weak, strong))
+        batch = {"labelled": Views(image, mask), "unlabelled": Views(weak, strong=[strong])}
         with fabric.autocast():
             terms = plain_losses(methods["plain"], batch, progress)
         for optimizer in optimizers["plain"]:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from tutseg import nets
-from tutseg.methods.base import Batch
+from tutseg.methods.base import Batch, Views
 from tutseg.nets import Output
 from tutseg.nets.common import EncoderDecoder
 
@@ -59,7 +59,10 @@ def ellipses(count: int, size: int, seed: int) -> tuple[torch.Tensor, torch.Tens
 
 
 def drawn_batch(labelled: int, unlabelled: int, size: int, views: int, seed: int = 0) -> Batch:
-    """A batch whose strong views are the weak ones, darkened differently."""
+    """A batch whose strong views are the weak ones, darkened differently; no stream of no unlabelled pictures."""
     image, mask = ellipses(labelled, size, seed)
     weak, _ = ellipses(unlabelled, size, seed + 1000)
-    return Batch(image, mask, weak, [(weak * (0.8 - 0.2 * k)).clamp(0, 1) for k in range(views)])
+    batch = {"labelled": Views(image, mask)}
+    if unlabelled:
+        batch["unlabelled"] = Views(weak, strong=[(weak * (0.8 - 0.2 * k)).clamp(0, 1) for k in range(views)])
+    return batch

@@ -1,6 +1,7 @@
 """What methods, networks and the training loop promise each other, each promise kept by a small real use."""
 
 from dataclasses import replace
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -15,12 +16,12 @@ from tutseg.data.noise import depth_of
 from tutseg.errors import InputError
 from tutseg.losses import bce_dice
 from tutseg.methods import build_method, check_net
-from tutseg.methods.base import Batch, Progress
+from tutseg.methods.base import STREAMS, Batch, Progress
 from tutseg.methods.cards import MethodCard
 from tutseg.methods.co_training.common import OneNet, forward_views
 from tutseg.nets import Output
 from tutseg.nets.common import EncoderDecoder
-from tutseg.training.fit import TrainingSet, fit, make_fabric
+from tutseg.training.fit import TrainingSet, fit, make_batch, make_fabric
 from tutseg.training.trial import make_trial
 
 SIZE = 16
@@ -62,7 +63,7 @@ def build(in_size: int, kind: type[nn.Module]) -> nn.Module:
 class Signed(OneNet):
     """Learns the mask, and from its second head how far inside the mask a pixel lies (tanh, in widths of 4 pixels)."""
 
-    uses_unlabelled = False
+    streams: ClassVar = {"labelled": 0}
     needs = ("sdf",)
 
     def __init__(self, net: str, size: int, pretrained: bool = False) -> None:
@@ -70,9 +71,24 @@ class Signed(OneNet):
         self.net = self.make_net(net, size, pretrained)
 
     def losses(self, batch: Batch, progress: Progress) -> dict[str, Tensor]:
-        out = self.net(batch.image)
-        depth = torch.from_numpy(np.stack([depth_of(mask[0].numpy() > 0) for mask in batch.mask])[:, None])
-        return {"mask": bce_dice(out.logits, batch.mask), "sdf": F.mse_loss(out.heads["sdf"], torch.tanh(depth / 4))}
+        image, mask = batch["labelled"].image, batch["labelled"].mask
+        out = self.net(image)
+        depth = torch.from_numpy(np.stack([depth_of(m[0].numpy() > 0) for m in mask])[:, None])
+        return {"mask": bce_dice(out.logits, mask), "sdf": F.mse_loss(out.heads["sdf"], torch.tanh(depth / 4))}
+
+
+class Watcher(OneNet):
+    """Learns as `Supervised` does and keeps every batch it is given."""
+
+    streams: ClassVar = {"generated": 0, "clean": 2, "unlabelled": 1, "labelled": 0}
+
+    def __init__(self, net: str, size: int, pretrained: bool = False) -> None:
+        super().__init__()
+        self.net, self.seen = self.make_net(net, size, pretrained), []
+
+    def losses(self, batch: Batch, progress: Progress) -> dict[str, Tensor]:
+        self.seen.append(batch)
+        return {"sup": bce_dice(self.net(batch["labelled"].image).logits, batch["labelled"].mask)}
 
 
 @pytest.fixture(autouse=True)
@@ -81,7 +97,7 @@ def registered(monkeypatch):
     card = replace(nets.cards.CARDS["unet-s"], module=__name__, stride=4)
     for name, kind, gives in (("two-heads", TwoHeads, ("encode", "decoded", "sdf")), ("plain", Plain, ())):
         monkeypatch.setitem(nets.cards.CARDS, name, replace(card, name=name, options={"kind": kind}, gives=gives))
-    for cls in (Signed,):
+    for cls in (Signed, Watcher):
         name = cls.__name__.lower()
         known = MethodCard(name, f"{__name__}:{cls.__name__}", "semi-supervised", "-", "of a test")
         monkeypatch.setitem(methods.cards.CARDS, name, known)
@@ -146,3 +162,48 @@ def test_a_method_is_refused_a_net_that_lacks_what_it_needs():
         check_net("cct", "unets")
     build_method("supervised", net="plain", size=SIZE)
     check_net("signed", "two-heads")
+
+
+# ---- what a batch holds ----------------------------------------------------------------------------------------------
+
+
+def known(count: int, seed: int) -> Pictures:
+    """Drawn pictures about which everything is known."""
+    return replace(drawn(count, seed), labels=torch.arange(count) % 2, classes=("a", "b"))
+
+
+def test_each_stream_gives_what_was_asked_for_and_may_be_seen(tmp_path):
+    train = TrainingSet(*(known(count, count) for count in (3, 5, 4, 6)))
+    first, second = trained(tmp_path, train, method="watcher", steps=2, batch=6).seen
+    assert list(first) == list(STREAMS)
+    for batch in (first, second):
+        assert {stream: len(views.strong) for stream, views in batch.items()} == Watcher.streams
+        for stream, views in batch.items():
+            hidden = stream == "unlabelled"
+            assert (views.mask is None) == (views.label is None) == hidden
+            assert all(view.shape == views.image.shape == (6, 3, SIZE, SIZE) for view in views.strong)
+            if not hidden:  # flipped with the picture: the lesion is where it is dark
+                assert views.mask.shape == (6, 1, SIZE, SIZE) and views.label.dtype == torch.long
+                assert ((views.image.mean(1, keepdim=True) < 0.55) == views.mask.bool()).float().mean() > 0.99
+        pass_over = batch["generated"].label  # six of six pictures: each once
+        assert sorted(pass_over.tolist()) == [0, 0, 0, 1, 1, 1]
+    assert not torch.equal(*(views.strong[k] for views in (first["clean"],) for k in (0, 1)))
+
+
+def test_a_further_stream_moves_no_draw_of_the_others():
+    train = TrainingSet(*(drawn(count, count) for count in (3, 5, 4, 6)))
+    few, all_of_them = Watcher("two-heads", SIZE), Watcher("two-heads", SIZE)
+    few.streams = {"labelled": 0, "unlabelled": 1}
+    batches = []
+    for method in (few, all_of_them):
+        torch.manual_seed(4)
+        batches.append(make_batch(train, make_trial(method="watcher", batch=4), method, 2))
+    for stream in few.streams:
+        assert torch.equal(batches[0][stream].image, batches[1][stream].image)
+    assert torch.equal(batches[0]["unlabelled"].strong[0], batches[1]["unlabelled"].strong[0])
+
+
+def test_a_stream_without_pictures_is_named(tmp_path):
+    for train in (TrainingSet(drawn(2, 1), drawn(2, 2)), TrainingSet(drawn(2, 1), drawn(2, 2), drawn(2, 3).take([]))):
+        with pytest.raises(InputError, match=r"method watcher got no (generated|clean) picture"):
+            trained(tmp_path, train, method="watcher")

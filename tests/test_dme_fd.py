@@ -9,7 +9,7 @@ from drawn import drawn_batch, register_tiny
 
 from tutseg.errors import InputError
 from tutseg.methods import build_method
-from tutseg.methods.base import Progress
+from tutseg.methods.base import Progress, Views
 from tutseg.methods.co_training.ccvc import cosine_discrepancy
 from tutseg.methods.co_training.common import forward_views, hard_label
 from tutseg.methods.co_training.dme_fd import combine_masks, confident_mask, discrepancy
@@ -60,8 +60,10 @@ def test_an_unsure_pixel_is_background_and_not_ignored():
     method = dme_fd(cps=False, fdl="none", tau=0.999)
     batch = drawn_batch(2, 2, 16, 1)
     terms = method.losses(batch, MIDDLE)
-    p = torch.sigmoid(method.branch1(batch.strong[0]).logits)
-    assert (torch.sigmoid(method.branch1(batch.weak).logits) < 0.999).all()  # nothing is sure at random weights
+    p = torch.sigmoid(method.branch1(batch["unlabelled"].strong[0]).logits)
+    assert (
+        torch.sigmoid(method.branch1(batch["unlabelled"].image).logits) < 0.999
+    ).all()  # nothing is sure at random weights
     empty = 0.5 * (-torch.log(1 - p).mean() + 1 - 1e-5 / ((p**2).sum() + 1e-5))
     assert terms["dme1"].item() == pytest.approx(method.alpha(MIDDLE) * empty.item(), rel=1e-5)
 
@@ -95,15 +97,15 @@ def test_cross_term_of_one_branch_does_not_move_the_other():
 def test_dme_term_has_no_gradient_through_the_weak_view():
     method = dme_fd(tau=0.5)
     batch = drawn_batch(2, 3, 16, 1)
-    batch.weak.requires_grad_()
-    batch.strong = [batch.strong[0].detach().requires_grad_()]
+    x_w, x_s = batch["unlabelled"].image, batch["unlabelled"].strong[0].detach().clone()
+    batch["unlabelled"] = Views(x_w.requires_grad_(), strong=[x_s.requires_grad_()])
     terms = method.losses(batch, MIDDLE)
     for term in ("dme1", "dme2"):
-        (weak,) = torch.autograd.grad(terms[term], batch.weak, retain_graph=True)
+        (weak,) = torch.autograd.grad(terms[term], x_w, retain_graph=True)
         assert weak.abs().max() == 0  # the three views share one forward, so zero rather than absent
-        (strong,) = torch.autograd.grad(terms[term], batch.strong[0], retain_graph=True)
+        (strong,) = torch.autograd.grad(terms[term], x_s, retain_graph=True)
         assert strong.abs().max() > 0
-    (weak,) = torch.autograd.grad(terms["cps1"], batch.weak, retain_graph=True)
+    (weak,) = torch.autograd.grad(terms["cps1"], x_w, retain_graph=True)
     assert weak.abs().max() > 0
 
 
@@ -194,7 +196,12 @@ def test_beta_at_the_quarters(decay, expected):
 def test_sum_of_terms_is_equation_9():
     method = dme_fd(tau=0.5)
     batch = drawn_batch(2, 3, 16, 1)
-    x, y, w, s = batch.image, batch.mask, batch.weak, batch.strong[0]
+    x, y, w, s = (
+        batch["labelled"].image,
+        batch["labelled"].mask,
+        batch["unlabelled"].image,
+        batch["unlabelled"].strong[0],
+    )
 
     def bce_dice(logits, target):
         p = torch.sigmoid(logits)
@@ -231,7 +238,10 @@ def test_components_of_table_4_are_the_terms_of_the_loss():
 
 def test_one_forward_over_three_views_equals_three():
     net = dme_fd().branch1
-    views = [v for v in (*drawn_batch(2, 3, 16, 1).strong, *drawn_batch(1, 1, 16, 0).image.split(1))]
+    views = [
+        v
+        for v in (*drawn_batch(2, 3, 16, 1)["unlabelled"].strong, *drawn_batch(1, 1, 16, 0)["labelled"].image.split(1))
+    ]
     together = forward_views(net, views, features=True)
     joint = gradients(sum((o.logits**2).mean() for o in together), net.parameters())
     alone = [net(view, features=True) for view in views]
@@ -265,7 +275,7 @@ def test_an_impossible_option_is_named(options):
 
 
 def test_predicted_mean_is_the_mean_of_the_branches():
-    method, images = dme_fd().eval(), drawn_batch(2, 0, 16, 0).image
+    method, images = dme_fd().eval(), drawn_batch(2, 0, 16, 0)["labelled"].image
     first, second, mean = (method.predict(images, view) for view in ("branch1", "branch2", "mean"))
     assert torch.allclose(mean, (first + second) / 2) and not torch.allclose(first, second)
     assert torch.equal(first, torch.sigmoid(method.branch1(images).logits))

@@ -26,8 +26,8 @@ def built(name: str, seed: int = 0, size: int = 32, net: str = "tiny"):
 
 
 def batch_for(name: str, labelled: int = 4, unlabelled: int = 4, size: int = 32, seed: int = 0) -> Batch:
-    cls = method_class(name)
-    return drawn_batch(labelled, unlabelled if cls.uses_unlabelled else 0, size, cls.strong_views, seed)
+    streams = method_class(name).streams
+    return drawn_batch(labelled, unlabelled if "unlabelled" in streams else 0, size, streams.get("unlabelled", 0), seed)
 
 
 def train(method, name: str, steps: int, lr: float = 2e-2) -> list[dict[str, torch.Tensor]]:
@@ -61,7 +61,7 @@ def test_state_survives_a_file(name):
     torch.save(trained.state_dict(), file)
     file.seek(0)
     other.load_state_dict(torch.load(file, weights_only=True))
-    images = batch_for(name).image
+    images = batch_for(name)["labelled"].image
     for view in trained.views:
         with torch.inference_mode():
             assert torch.equal(trained.eval().predict(images, view), other.eval().predict(images, view))
@@ -78,7 +78,7 @@ def test_any_batch_and_any_multiple_of_the_stride(name, labelled, unlabelled, si
 @pytest.mark.parametrize("count", [1, 3, 8])
 def test_predictions_are_probabilities_in_every_view(name, count):
     method = built(name).eval()
-    images = drawn_batch(count, 0, 32, 0).image
+    images = drawn_batch(count, 0, 32, 0)["labelled"].image
     with torch.inference_mode():
         default = method.predict(images)
         for view in method.views:
@@ -111,9 +111,10 @@ def test_a_step_leaves_the_batch_alone(name):
     method = built(name).train()
     batch, before = batch_for(name), batch_for(name)
     method.update(batch, method.optimizers(1e-3, 0.01), MIDDLE)
-    for field in ("image", "mask", "weak"):
-        assert torch.equal(getattr(batch, field), getattr(before, field)), field
-    assert all(torch.equal(a, b) for a, b in zip(batch.strong, before.strong, strict=True))
+    assert batch.keys() == before.keys() and torch.equal(batch["labelled"].mask, before["labelled"].mask)
+    for stream, views in before.items():
+        assert torch.equal(batch[stream].image, views.image), stream
+        assert all(torch.equal(a, b) for a, b in zip(batch[stream].strong, views.strong, strict=True)), stream
 
 
 def test_schedules_depend_on_progress_alone(name):
@@ -148,4 +149,4 @@ def test_works_on_other_nets(name, net):
     terms = method.update(batch_for(name, 2, 2, 64), method.optimizers(1e-3, 0.01), MIDDLE)
     assert all(torch.isfinite(value) for value in terms.values())
     with torch.inference_mode():
-        assert method.eval().predict(batch_for(name, 1, 1, 64).image).shape == (1, 1, 64, 64)
+        assert method.eval().predict(batch_for(name, 1, 1, 64)["labelled"].image).shape == (1, 1, 64, 64)

@@ -13,7 +13,7 @@ from drawn import drawn_batch, register_tiny
 
 from tutseg.errors import InputError
 from tutseg.methods import build_method, method_class
-from tutseg.methods.base import Progress
+from tutseg.methods.base import Progress, Views
 from tutseg.methods.co_training import cct, gta_seg, pseudoseg, unimatch
 from tutseg.methods.co_training.ccvc import conflict_weight, cosine_discrepancy
 from tutseg.methods.co_training.cutmix import cutmix_masks, cutout_masks
@@ -35,7 +35,7 @@ def built(name: str, net: str = "groupnorm", size: int = 16, **options):
 
 
 def batch_for(name: str, labelled: int = 2, unlabelled: int = 3, size: int = 16, seed: int = 0):
-    return drawn_batch(labelled, unlabelled, size, method_class(name).strong_views, seed)
+    return drawn_batch(labelled, unlabelled, size, method_class(name).streams.get("unlabelled", 0), seed)
 
 
 def moved(loss, parameters) -> list[bool]:
@@ -89,18 +89,20 @@ class TestSupervised:
     def test_is_the_common_loss_on_labelled_pictures(self):
         method, batch = built("supervised"), batch_for("supervised")
         terms = method.losses(batch, MIDDLE)
-        assert terms["sup"].item() == pytest.approx(sup_by_hand(method.net(batch.image).logits, batch.mask), rel=1e-5)
-        batch.weak = torch.full_like(batch.weak, float("nan"))
+        assert terms["sup"].item() == pytest.approx(
+            sup_by_hand(method.net(batch["labelled"].image).logits, batch["labelled"].mask), rel=1e-5
+        )
+        batch["unlabelled"].image = torch.full_like(batch["unlabelled"].image, float("nan"))
         assert method.losses(batch, MIDDLE)["sup"] == terms["sup"]
 
     def test_asks_for_no_unlabelled_pictures(self):
-        assert not method_class("supervised").uses_unlabelled
+        assert method_class("supervised").streams == {"labelled": 0}
 
 
 class TestCPS:
     def test_hard_masks_are_crossed_on_labelled_and_unlabelled_pictures(self):
         method, batch = built("cps"), batch_for("cps")
-        both = torch.cat([batch.image, batch.weak])
+        both = torch.cat([batch["labelled"].image, batch["unlabelled"].image])
         z1, z2 = method.branch1(both).logits, method.branch2(both).logits
         terms = method.losses(batch, MIDDLE)
         assert terms["cps1"].item() == pytest.approx(1.5 * bce_by_hand(z1, (z2 >= 0).float()), rel=1e-5)
@@ -164,17 +166,17 @@ class TestFixMatch:
 
     def test_weak_view_labels_the_strong_view_and_gets_no_gradient(self):
         method, batch = built("fixmatch", threshold=0.5, cutmix=0.0), batch_for("fixmatch")
-        batch.weak.requires_grad_()
-        batch.strong = [batch.strong[0].detach().requires_grad_()]
+        x_w, x_s = batch["unlabelled"].image, batch["unlabelled"].strong[0].detach().clone()
+        batch["unlabelled"] = Views(x_w.requires_grad_(), strong=[x_s.requires_grad_()])
         terms = method.losses(batch, MIDDLE)
-        labels = (method.net(batch.weak).logits >= 0).float()
-        assert terms["s"].item() == pytest.approx(bce_by_hand(method.net(batch.strong[0]).logits, labels) / 2, rel=1e-5)
-        weak, strong = torch.autograd.grad(terms["s"], [batch.weak, batch.strong[0]], allow_unused=True)
+        labels = (method.net(x_w).logits >= 0).float()
+        assert terms["s"].item() == pytest.approx(bce_by_hand(method.net(x_s).logits, labels) / 2, rel=1e-5)
+        weak, strong = torch.autograd.grad(terms["s"], [x_w, x_s], allow_unused=True)
         assert weak is None and strong.abs().max() > 0
 
     def test_pasted_labels_come_from_running_statistics(self):
         net = built("fixmatch", net="tiny").net
-        images = batch_for("fixmatch").weak
+        images = batch_for("fixmatch")["unlabelled"].image
         before = {k: v.clone() for k, v in net.state_dict().items()}
         logits = inference_logits(net, images)
         assert net.training and not logits.requires_grad
@@ -187,19 +189,19 @@ class TestUniMatch:
         method = built("unimatch", threshold=0.5, cutmix=0.0, drop=0.0)
         batch = batch_for("unimatch")
         terms = method.losses(batch, MIDDLE)
-        weak = method.net(batch.weak).logits
+        weak = method.net(batch["unlabelled"].image).logits
         labels = (weak >= 0).float()
         expected = {
-            "sup": sup_by_hand(method.net(batch.image).logits, batch.mask) / 2,
-            "s1": bce_by_hand(method.net(batch.strong[0]).logits, labels) / 8,
-            "s2": bce_by_hand(method.net(batch.strong[1]).logits, labels) / 8,
+            "sup": sup_by_hand(method.net(batch["labelled"].image).logits, batch["labelled"].mask) / 2,
+            "s1": bce_by_hand(method.net(batch["unlabelled"].strong[0]).logits, labels) / 8,
+            "s2": bce_by_hand(method.net(batch["unlabelled"].strong[1]).logits, labels) / 8,
             "fp": bce_by_hand(weak, labels) / 4,
         }
         assert {k: v.item() for k, v in terms.items()} == pytest.approx(expected, rel=1e-5)
 
     def test_features_are_dropped_channel_by_channel_on_unlabelled_pictures_only(self, monkeypatch):
         method, batch = built("unimatch"), batch_for("unimatch", 2, 8)
-        maps = method.net.encode(torch.cat([batch.image, batch.weak]))
+        maps = method.net.encode(torch.cat([batch["labelled"].image, batch["unlabelled"].image]))
         seen = []
         decode = method.net.decode
         monkeypatch.setattr(method.net, "decode", lambda features: seen.append(features) or decode(features))
@@ -218,7 +220,7 @@ class TestUniMatch:
     def test_each_strong_view_has_its_own_boxes_labelled_in_evaluation_mode(self, monkeypatch):
         method = built("unimatch", net="tiny", size=32, cutmix=1.0)
         batch = batch_for("unimatch", 2, 4, 32)
-        lent = inference_logits(method.net, batch.weak).roll(1, 0)
+        lent = inference_logits(method.net, batch["unlabelled"].image).roll(1, 0)
         calls = []
         keep = lambda logits, labels, threshold: calls.append(labels) or confident_bce(logits, labels, threshold)
         monkeypatch.setattr(unimatch, "confident_bce", keep)
@@ -231,12 +233,12 @@ class TestUniMatch:
 
     def test_only_the_weak_view_labels(self):
         method, batch = built("unimatch", threshold=0.5), batch_for("unimatch")
-        batch.weak.requires_grad_()
+        batch["unlabelled"].image.requires_grad_()
         terms = method.losses(batch, MIDDLE)
         for term in ("s1", "s2"):
-            (weak,) = torch.autograd.grad(terms[term], batch.weak, retain_graph=True, allow_unused=True)
+            (weak,) = torch.autograd.grad(terms[term], batch["unlabelled"].image, retain_graph=True, allow_unused=True)
             assert weak is None or weak.abs().max() == 0
-        (weak,) = torch.autograd.grad(terms["fp"], batch.weak)
+        (weak,) = torch.autograd.grad(terms["fp"], batch["unlabelled"].image)
         assert weak.abs().max() > 0
 
 
@@ -275,7 +277,7 @@ class TestCCT:
         monkeypatch.setattr(cct, "PERTURBATIONS", (lambda z: z,) * 3)
         method, batch = built("cct", copies=2), batch_for("cct")
         assert len(method.auxiliary) == 6
-        maps = method.net.encode(batch.weak)
+        maps = method.net.encode(batch["unlabelled"].image)
         main = torch.sigmoid(method.net.decode(maps).logits)
         errors = [((torch.sigmoid(d.decode(maps).logits) - main) ** 2).mean().item() for d in method.auxiliary]
         assert method.losses(batch, MIDDLE)["cons"].item() == pytest.approx(30 * sum(errors) / 6, rel=1e-5)
@@ -327,7 +329,7 @@ class TestPseudoSeg:
 
     def test_activation_map_is_detached_and_leaves_the_net_alone(self):
         net = built("pseudoseg", net="tiny").net
-        maps = net.encode(batch_for("pseudoseg").image)
+        maps = net.encode(batch_for("pseudoseg")["labelled"].image)
         before = {k: v.clone() for k, v in net.state_dict().items()}
         cam = pseudoseg.grad_cam(net, maps)
         assert not cam.requires_grad and net.training
@@ -350,23 +352,23 @@ class TestPseudoSeg:
 
     def test_what_each_term_trains(self):
         method, batch = built("pseudoseg"), batch_for("pseudoseg")
-        batch.weak.requires_grad_()
+        batch["unlabelled"].image.requires_grad_()
         terms = method.losses(batch, MIDDLE)
         assert all(moved(terms["sgc"], method.sgc.parameters()))
         assert not any(moved(terms["sgc"], method.net.parameters()))
         for term in ("sup", "strong"):
             assert all(moved(terms[term], method.net.parameters()))
             assert not any(moved(terms[term], method.sgc.parameters()))
-        (weak,) = torch.autograd.grad(terms["strong"], batch.weak, allow_unused=True)
+        (weak,) = torch.autograd.grad(terms["strong"], batch["unlabelled"].image, allow_unused=True)
         assert weak is None
 
     def test_cut_pixels_are_grey_and_teach_nothing(self, monkeypatch):
         method, batch = built("pseudoseg", cutout=0.4), batch_for("pseudoseg")
-        cut = cutout_masks(batch.weak, 0.4)
-        fused = torch.rand(batch.weak[:, :1].shape)
+        cut = cutout_masks(batch["unlabelled"].image, 0.4)
+        fused = torch.rand(batch["unlabelled"].image[:, :1].shape)
         monkeypatch.setattr(pseudoseg, "cutout_masks", lambda like, side: cut)
         monkeypatch.setattr(pseudoseg, "fuse", lambda logits, coarse, temperature: fused)
-        seen = batch.strong[0] * ~cut + 0.5 * cut
+        seen = batch["unlabelled"].strong[0] * ~cut + 0.5 * cut
         strong = method.losses(batch, MIDDLE)["strong"]
         logits = method.net(seen).logits
         kept = ~cut.expand_as(logits)
@@ -439,8 +441,7 @@ class TestGTASeg:
         weights = []
         for seed in (0, 1):  # other labelled pictures and masks, the same unlabelled ones
             method, batch = built("gta-seg", cutmix=0.0), batch_for("gta-seg", seed=0)
-            other = batch_for("gta-seg", seed=seed)
-            batch.image, batch.mask = other.image, other.mask
+            batch["labelled"] = batch_for("gta-seg", seed=seed)["labelled"]
             self.step(method, batch, MIDDLE)
             weights.append([torch.cat([p.flatten() for p in net.parameters()]) for net in method.children()])
         (student0, assistant0, _), (student1, assistant1, _) = weights
@@ -450,7 +451,7 @@ class TestGTASeg:
         weights, gradients = [], []
         for seed in (0, 1):  # the same labelled pictures, other unlabelled ones; the assistant stands still
             method, batch = built("gta-seg"), batch_for("gta-seg", seed=0)
-            batch.weak = batch_for("gta-seg", seed=seed).weak
+            batch["unlabelled"] = batch_for("gta-seg", seed=seed)["unlabelled"]
             self.step(method, batch, MIDDLE, assistant_lr=0.0)
             weights.append(torch.cat([p.flatten() for p in method.student.parameters()]))
             gradients.append(torch.cat([p.grad.flatten() for p in method.assistant.parameters()]))
@@ -466,7 +467,7 @@ class TestGTASeg:
 
     def test_warm_up_is_supervised_and_ends_with_three_equal_nets(self):
         method, batch = built("gta-seg", warmup=0.5), batch_for("gta-seg")
-        batch.weak = torch.full_like(batch.weak, float("nan"))
+        batch["unlabelled"].image = torch.full_like(batch["unlabelled"].image, float("nan"))
         before = self.step(method, batch, Progress(39, 80, 10))
         after = method.state_dict()
         for name in method.student.state_dict():
@@ -480,7 +481,7 @@ class TestGTASeg:
         method, batch = built("gta-seg", net="tiny", cutmix=0.0), batch_for("gta-seg")
         method.eval()
         with torch.no_grad():
-            expected = method.teacher(batch.weak).logits
+            expected = method.teacher(batch["unlabelled"].image).logits
         method.train()
         calls = []
         keep = lambda logits, labels, confidence, drop: calls.append((labels, confidence)) or logits.mean()
@@ -494,20 +495,20 @@ class TestGTASeg:
 
     def test_cutmix_pastes_picture_and_label_alike(self, monkeypatch):
         method, batch = built("gta-seg", cutmix=1.0), batch_for("gta-seg", 2, 4)
-        labels = method.teacher(batch.weak).logits
+        labels = method.teacher(batch["unlabelled"].image).logits
         seen = []
         method.assistant.register_forward_pre_hook(lambda module, args: seen.append(args[0][2:]))
         keep = lambda logits, labels, confidence, drop: seen.append(labels) or logits.mean()
         monkeypatch.setattr(gta_seg, "assistant_loss", keep)
         self.step(method, batch, MIDDLE)
         images, mixed = seen
-        box = (images != batch.weak).any(1, keepdim=True)
+        box = (images != batch["unlabelled"].image).any(1, keepdim=True)
         assert 0.3 < box.float().mean() < 0.51
-        assert torch.equal(images, torch.where(box, batch.weak.roll(1, 0), batch.weak))
+        assert torch.equal(images, torch.where(box, batch["unlabelled"].image.roll(1, 0), batch["unlabelled"].image))
         assert torch.allclose(mixed, torch.where(box, labels.roll(1, 0), labels))
 
     def test_the_teacher_is_reported(self):
-        method, images = built("gta-seg"), batch_for("gta-seg").image
+        method, images = built("gta-seg"), batch_for("gta-seg")["labelled"].image
         with torch.no_grad():
             method.teacher.head.bias.fill_(100.0)
         assert (method.predict(images) > 0.99).all() and (method.predict(images, "student") < 0.99).any()
@@ -529,10 +530,10 @@ class TestCCVC:
     def test_cross_terms_by_hand(self):
         method, batch = built("ccvc", drop=0.0, conflict=3.0), batch_for("ccvc")
         with torch.no_grad():  # make the branches disagree
-            method.branch1.head.bias -= method.branch1(batch.weak).logits.median()
-            out2 = method.branch2(batch.weak, features=True)
+            method.branch1.head.bias -= method.branch1(batch["unlabelled"].image).logits.median()
+            out2 = method.branch2(batch["unlabelled"].image, features=True)
         terms = method.eval().losses(batch, MIDDLE)  # running statistics: the same for any batch
-        z1, z2 = method.branch1(batch.weak).logits, method.branch2.head(method.mapping(out2.decoded))
+        z1, z2 = method.branch1(batch["unlabelled"].image).logits, method.branch2.head(method.mapping(out2.decoded))
         y1, y2 = (z1 >= 0).float(), (z2 >= 0).float()
         weight = 1 + 2 * (y1 != y2)
         assert 0 < (y1 != y2).float().mean() < 1
@@ -557,7 +558,7 @@ class TestCCVC:
             assert torch.allclose(a, b / 2, atol=1e-7)
 
     def test_branch_2_is_evaluated_through_the_mapping(self):
-        method, images = built("ccvc").eval(), batch_for("ccvc").image
+        method, images = built("ccvc").eval(), batch_for("ccvc")["labelled"].image
         with torch.no_grad():
             for p in method.mapping.parameters():
                 p.zero_()

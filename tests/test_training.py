@@ -20,7 +20,7 @@ from drawn import ellipses, register_tiny
 from tutseg.data.loader import Pictures, step_indices
 from tutseg.errors import InputError, Stopped
 from tutseg.methods import CARDS, build_method
-from tutseg.methods.base import Method
+from tutseg.methods.base import STREAMS, Method
 from tutseg.training import fit as loop
 from tutseg.training.checkpoint import load_weights, read_weights
 from tutseg.training.evaluate import choose_weights, foreground, truth_of
@@ -232,7 +232,10 @@ def test_a_batch_is_a_function_of_trial_and_step():
     first = batch_at(4)
     batch_at(5)
     again = batch_at(4)
-    views = [(b.image, b.mask, b.weak, *b.strong) for b in (first, again)]
+    views = [
+        (b["labelled"].image, b["labelled"].mask, b["unlabelled"].image, *b["unlabelled"].strong)
+        for b in (first, again)
+    ]
     assert all(torch.equal(a, b) for a, b in zip(*views, strict=True))
 
 
@@ -247,12 +250,14 @@ def test_batches_take_the_labelled_and_unlabelled_pictures_of_their_step():
         image, mask = train.labelled.floats(step_indices(4, 3, step, trial.seed))
         hidden, _ = train.unlabelled.floats(step_indices(7, 3, step, trial.seed + 1))
         for i in range(3):
-            (flip,) = [axes for axes in ways if torch.equal(image[i].flip(axes), batch.image[i])]
-            assert torch.equal(mask[i].flip(flip), batch.mask[i])
-            (other,) = [axes for axes in ways if torch.equal(hidden[i].flip(axes), batch.weak[i])]
+            (flip,) = [axes for axes in ways if torch.equal(image[i].flip(axes), batch["labelled"].image[i])]
+            assert torch.equal(mask[i].flip(flip), batch["labelled"].mask[i])
+            (other,) = [axes for axes in ways if torch.equal(hidden[i].flip(axes), batch["unlabelled"].image[i])]
             seen["labelled"].add(flip)
             seen["unlabelled"].add(other)
-            correlation = torch.corrcoef(torch.stack([batch.weak[i].flatten(), batch.strong[0][i].flatten()]))[0, 1]
+            correlation = torch.corrcoef(
+                torch.stack([batch["unlabelled"].image[i].flatten(), batch["unlabelled"].strong[0][i].flatten()])
+            )[0, 1]
             assert correlation > 0.5  # the strong view is flipped as the weak one
     assert seen == {"labelled": set(ways), "unlabelled": set(ways)}
 
@@ -262,7 +267,7 @@ def test_batches_take_the_labelled_and_unlabelled_pictures_of_their_step():
 
 def test_fit_has_no_way_in_for_test_pictures():
     assert list(inspect.signature(fit).parameters) == ["method", "train", "trial", "folder", "fabric", "on_step"]
-    assert [field.name for field in dataclasses.fields(TrainingSet)] == ["labelled", "unlabelled"]
+    assert tuple(field.name for field in dataclasses.fields(TrainingSet)) == STREAMS
 
 
 @pytest.mark.parametrize("name", TRAINED)

@@ -1,5 +1,6 @@
 """What every method shares: its batch, its clock, and the contract that the training loop relies on."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -33,25 +34,32 @@ class Progress:
         return self.step / self.steps
 
 
+STREAMS = ("labelled", "unlabelled", "clean", "generated")
+
+
 @dataclass
-class Batch:
-    """One step's pictures, all float32 on the training device.
+class Views:
+    """The pictures that a stream gives one step, on the training device.
 
     Parameters
     ----------
-    image, mask : Tensor
-        Labelled, weakly augmented: ``(B, 3, H, W)`` and ``(B, 1, H, W)``.
-    weak : Tensor
-        Unlabelled, weakly augmented (`X_w`): ``(U, 3, H, W)``; ``U = 0`` for a method that uses none.
+    image : Tensor
+        Weakly augmented (`X_w`), float32 ``(B, 3, H, W)``.
+    mask : Tensor or None
+        float32 in {0, 1}, ``(B, 1, H, W)``; None where training may see none, as in the stream "unlabelled".
+    label : Tensor or None
+        The pictures' classes, int64 ``(B,)``.
     strong : list of Tensor
-        As many strong views of `weak` (`X_s`) as the method's `strong_views`, each ``(U, 3, H, W)``;
-        same geometry as `weak`.
+        As many strong views of `image` (`X_s`) as the method asks for, each ``(B, 3, H, W)``; same geometry as `image`.
     """
 
     image: Tensor
-    mask: Tensor
-    weak: Tensor
+    mask: Tensor | None = None
+    label: Tensor | None = None
     strong: list[Tensor] = field(default_factory=list)
+
+
+Batch = Mapping[str, Views]  # one step's pictures: a stream's name, one of `STREAMS`, and what it gives
 
 
 class Method(nn.Module):
@@ -59,14 +67,12 @@ class Method(nn.Module):
 
     Class attributes
     ----------------
-    uses_unlabelled : whether batches carry unlabelled pictures.
-    strong_views : number of strong views a batch needs.
+    streams : which of `STREAMS` a batch carries, and how many strong views of each.
     views : names `predict` accepts; the first is the default, and what the paper evaluates is named in the file.
     needs : what its network must give beyond logits, as `tutseg.nets.cards.NetCard.gives` names it.
     """
 
-    uses_unlabelled: ClassVar[bool] = True
-    strong_views: ClassVar[int] = 0
+    streams: ClassVar[Mapping[str, int]] = {"labelled": 0, "unlabelled": 0}
     views: ClassVar[tuple[str, ...]] = ("net",)
     needs: ClassVar[tuple[str, ...]] = ()
 

@@ -23,7 +23,7 @@ from tutseg.data.augment import strong, weak
 from tutseg.data.loader import Pictures, step_indices
 from tutseg.errors import InputError, Stopped
 from tutseg.files import atomic_write
-from tutseg.methods.base import Batch, Method, Progress
+from tutseg.methods.base import STREAMS, Batch, Method, Progress, Views
 from tutseg.training.checkpoint import load_state, save_state, save_weights
 from tutseg.training.cores import threads
 from tutseg.training.trial import Trial
@@ -40,11 +40,15 @@ class TrainingSet:
     """
 
     labelled: Pictures
-    unlabelled: Pictures
+    unlabelled: Pictures | None = None
+    clean: Pictures | None = None
+    generated: Pictures | None = None
 
     def __post_init__(self) -> None:
-        self.labelled = self.labelled.without("truth")
-        self.unlabelled = self.unlabelled.without("masks", "truth", "labels")
+        for stream in STREAMS:
+            if (part := getattr(self, stream)) is not None:
+                hidden = ("masks", "truth", "labels") if stream == "unlabelled" else ("truth",)
+                setattr(self, stream, part.without(*hidden))
 
 
 def make_fabric(device: str, precision: str) -> Fabric:
@@ -78,20 +82,22 @@ def learning_rate(trial: Trial, step: int) -> float:
 
 def make_batch(train: TrainingSet, trial: Trial, method: Method, step: int) -> Batch:
     """The batch of one step, augmented on the device; a function of (trial, step)."""
-    image, mask = train.labelled.floats(step_indices(len(train.labelled), trial.batch, step, trial.seed))
-    image, mask = weak(image, mask)
-    if trial.augment == "strong":
-        image = strong(image)
-    if not method.uses_unlabelled:
-        return Batch(image, mask, image[:0])
-    others = step_indices(len(train.unlabelled), trial.batch, step, trial.seed + 1)
-    view, _ = weak(*train.unlabelled.floats(others))
-    return Batch(image, mask, view, [strong(view) for _ in range(method.strong_views)])
+    batch = {}
+    for place, stream in enumerate(STREAMS):  # in this order, whatever the method's: the draws follow it
+        if stream in method.streams:
+            part = getattr(train, stream)
+            at = step_indices(len(part), trial.batch, step, trial.seed + place)
+            image, mask = weak(*part.floats(at))
+            if stream == "labelled" and trial.augment == "strong":
+                image = strong(image)
+            label = None if part.labels is None else part.labels[at.to(part.labels.device)]
+            batch[stream] = Views(image, mask, label, [strong(image) for _ in range(method.streams[stream])])
+    return batch
 
 
 def steps_per_epoch(train: TrainingSet, trial: Trial, method: Method) -> int:
     """Steps in one pass over the pictures that set the pace: unlabelled ones where the method uses them."""
-    n = len(train.unlabelled) if method.uses_unlabelled else len(train.labelled)
+    n = len(train.unlabelled if "unlabelled" in method.streams else train.labelled)
     return max(1, math.ceil(n / trial.batch))
 
 
@@ -141,9 +147,9 @@ def fit(
     InputError
         A loss that is not finite, a disk that is full, or Ctrl-C (after the state was saved).
     """
-    for part, name in ((train.labelled, "labelled"), (train.unlabelled, "unlabelled")):
-        if not len(part) and (name == "labelled" or method.uses_unlabelled):
-            raise InputError(f"method {trial.method} got no {name} picture", "choose another labelled fraction")
+    for stream in method.streams:
+        if not getattr(train, stream):
+            raise InputError(f"method {trial.method} got no {stream} picture", "choose another labelled fraction")
     fabric.to_device(method).to(memory_format=torch.channels_last).train()  # convolutions run faster, same result
     optimizers = method.optimizers(trial.lr, trial.weight_decay)
     base = [[group["lr"] for group in optimizer.param_groups] for optimizer in optimizers]

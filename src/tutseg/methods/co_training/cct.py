@@ -83,7 +83,7 @@ class CCT(OneNet):
 
     def losses(self, batch: Batch, progress: Progress) -> dict[str, Tensor]:
         """Supervised term of the main decoder, consistency term of the auxiliary ones."""
-        x, y, x_w = batch.image, batch.mask, batch.weak
+        x, y, x_w = batch["labelled"].image, batch["labelled"].mask, batch["unlabelled"].image
         maps = self.net.encode(torch.cat([x, x_w]))
         labelled, main = self.net.decode(maps).logits.split([len(x), len(x_w)])
         target = torch.sigmoid(main.detach().float())

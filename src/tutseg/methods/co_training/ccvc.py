@@ -105,8 +105,8 @@ class CCVC(TwoBranch):
 
     def losses(self, batch: Batch, progress: Progress) -> dict[str, Tensor]:
         """Supervised, conflict-weighted cross, and discrepancy terms."""
-        y, n = batch.mask, len(batch.image)
-        both = torch.cat([batch.image, batch.weak])
+        x, y, x_u = batch["labelled"].image, batch["labelled"].mask, batch["unlabelled"].image
+        both, n = torch.cat([x, x_u]), len(x)
         out1, out2 = self.branch(both, 1), self.branch(both, 2)
         w1, w2 = out1.logits[n:], out2.logits[n:]
         weight1 = conflict_weight(w2, w1, self.threshold, self.conflict)

@@ -35,11 +35,11 @@ class CPS(TwoBranch):
 
     def losses(self, batch: Batch, progress: Progress) -> dict[str, Tensor]:
         """Supervised and cross terms of both branches."""
-        terms = {}
-        logits = {}
+        terms, logits = {}, {}
+        x, y, x_u = batch["labelled"].image, batch["labelled"].mask, batch["unlabelled"].image
         for name, net in (("1", self.branch1), ("2", self.branch2)):
-            labelled, unlabelled = forward_views(net, [batch.image, batch.weak])
-            terms[f"sup{name}"] = bce_dice(labelled.logits, batch.mask)
+            labelled, unlabelled = forward_views(net, [x, x_u])
+            terms[f"sup{name}"] = bce_dice(labelled.logits, y)
             logits[name] = torch.cat([labelled.logits, unlabelled.logits])
         terms["cps1"] = self.weight * bce(logits["1"], hard_label(logits["2"]))
         terms["cps2"] = self.weight * bce(logits["2"], hard_label(logits["1"]))

@@ -8,7 +8,7 @@ What the paper leaves open is an option here: the ramp of alpha and its maximum,
 the discrepancy loss, and which branch is evaluated (an argument of `predict`).
 """
 
-from typing import Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor
@@ -110,7 +110,7 @@ class DMEFD(TwoBranch):
         Components of Table 4.
     """
 
-    strong_views = 1
+    streams: ClassVar = {"labelled": 0, "unlabelled": 1}
     needs = ("encode",)
 
     def __init__(
@@ -162,7 +162,8 @@ class DMEFD(TwoBranch):
     def losses(self, batch: Batch, progress: Progress) -> dict[str, Tensor]:
         """The terms of Eq. 9 for one step; Eq. 1 is the single forward of each branch over all views."""
         alpha, beta = self.alpha(progress), self.beta(progress)
-        x, y, x_w, x_s = batch.image, batch.mask, batch.weak, batch.strong[0]
+        x, y = batch["labelled"].image, batch["labelled"].mask
+        x_w, x_s = batch["unlabelled"].image, batch["unlabelled"].strong[0]
         l1, w1, s1 = forward_views(self.branch1, [x, x_w, x_s], features=True)
         l2, w2, s2 = forward_views(self.branch2, [x, x_w, x_s], features=True)
         terms = {"sup1": bce_dice(l1.logits, y), "sup2": bce_dice(l2.logits, y)}

@@ -4,6 +4,8 @@ The net labels the weak view; where it is sure, its hard label teaches it on the
 strong view, so image, label and confidence are pasted together.
 """
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 
@@ -80,7 +82,7 @@ class FixMatch(OneNet):
         Probability of CutMix; 0 is FixMatch without it.
     """
 
-    strong_views = 1
+    streams: ClassVar = {"labelled": 0, "unlabelled": 1}
 
     def __init__(
         self, net: str, size: int, pretrained: bool = False, threshold: float = 0.95, cutmix: float = 0.5
@@ -92,7 +94,8 @@ class FixMatch(OneNet):
 
     def losses(self, batch: Batch, progress: Progress) -> dict[str, Tensor]:
         """L_x on labelled pictures, L_s on the strong view."""
-        x, y, x_w, x_s = batch.image, batch.mask, batch.weak, batch.strong[0]
+        x, y = batch["labelled"].image, batch["labelled"].mask
+        x_w, x_s = batch["unlabelled"].image, batch["unlabelled"].strong[0]
         pasted = inference_logits(self.net, x_w)
         labelled, weak = forward_views(self.net, [x, x_w])
         mixed, labels = cutmix_view(x_s, weak.logits, pasted, self.cutmix)

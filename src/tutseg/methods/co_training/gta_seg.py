@@ -124,19 +124,20 @@ class GTASeg(Method):
     ) -> dict[str, Tensor]:
         """Teacher labels, assistant learns, representation moves to the student, student learns, teacher follows."""
         student_optimizer, assistant_optimizer = optimizers
+        x, y, x_u = batch["labelled"].image, batch["labelled"].mask, batch["unlabelled"].image
         if self.steps_together(progress) < 0:
-            sup = bce_dice(self.student(batch.image).logits, batch.mask)
+            sup = bce_dice(self.student(x).logits, y)
             _step(student_optimizer, sup, backward)
             for net in (self.teacher, self.assistant):
                 net.load_state_dict(self.student.state_dict())
             return {"sup": sup.detach()}
-        decay, x_u = self.decay(progress), batch.weak
+        decay = self.decay(progress)
         with torch.no_grad(), inference(self.teacher):
             labels = self.teacher(x_u).logits
         if torch.rand(()).item() < self.cutmix:
             box = cutmix_masks(x_u, p=1, area=(0.5, 0.5))
             x_u, labels = (torch.where(box, t.roll(1, 0), t) for t in (x_u, labels))
-        both, n = torch.cat([batch.image, x_u]), len(batch.image)
+        both, n = torch.cat([x, x_u]), len(x)
         with torch.no_grad():  # in training mode: its batch statistics are not averaged, it collects its own
             confidence = self.teacher(both).logits[n:]
 
@@ -144,7 +145,7 @@ class GTASeg(Method):
         _step(assistant_optimizer, unsup, backward)
         ema(representation(self.student), representation(self.assistant), decay)
 
-        sup = bce_dice(self.student(both).logits[:n], batch.mask)  # unlabelled pictures enter its batch norm only
+        sup = bce_dice(self.student(both).logits[:n], y)  # unlabelled pictures enter its batch norm only
         _step(student_optimizer, sup, backward)
         ema(list(self.teacher.parameters()), list(self.student.parameters()), decay)
         return {"sup": sup.detach(), "assistant": unsup.detach()}

@@ -8,6 +8,8 @@ score behind the activation map is the segmentation logit, averaged over the pic
 adapted the method.
 """
 
+from typing import ClassVar
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -126,7 +128,7 @@ class PseudoSeg(OneNet):
         Side of the square cut out of each strong view, as a share of its height; those pixels teach nothing.
     """
 
-    strong_views = 1
+    streams: ClassVar = {"labelled": 0, "unlabelled": 1}
     needs = ("encode",)
 
     def __init__(
@@ -152,7 +154,8 @@ class PseudoSeg(OneNet):
 
     def losses(self, batch: Batch, progress: Progress) -> dict[str, Tensor]:
         """Supervised term, SGC's own supervised term, and the fused label on the strong view."""
-        x, y, x_w, x_s = batch.image, batch.mask, batch.weak, batch.strong[0]
+        x, y = batch["labelled"].image, batch["labelled"].mask
+        x_w, x_s = batch["unlabelled"].image, batch["unlabelled"].strong[0]
         maps = self.net.encode(torch.cat([x, x_w]))
         labelled, weak = self.net.decode(maps).logits.split([len(x), len(x_w)])
         cam = grad_cam(self.net, maps)

@@ -4,6 +4,8 @@ DME-FD's authors match *epochs*: at 2 % labelled their supervised run takes 640 
 take 29,000. A trial here says its steps, so both the epoch-matched and the step-matched comparison can be asked for.
 """
 
+from typing import ClassVar
+
 from torch import Tensor
 
 from tutseg.losses import bce_dice
@@ -24,7 +26,7 @@ class Supervised(OneNet):
         Start the encoder from ImageNet weights.
     """
 
-    uses_unlabelled = False
+    streams: ClassVar = {"labelled": 0}
 
     def __init__(self, net: str, size: int, pretrained: bool = False) -> None:
         super().__init__()
@@ -32,4 +34,5 @@ class Supervised(OneNet):
 
     def losses(self, batch: Batch, progress: Progress) -> dict[str, Tensor]:
         """L_sup of one step."""
-        return {"sup": bce_dice(self.net(batch.image).logits, batch.mask)}
+        labelled = batch["labelled"]
+        return {"sup": bce_dice(self.net(labelled.image).logits, labelled.mask)}

@@ -4,6 +4,8 @@ One label, made on the weak view, teaches three predictions: on two strong views
 rectangles, and on the weak view itself after half of the encoder's channels were dropped.
 """
 
+from typing import ClassVar
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -33,7 +35,7 @@ class UniMatch(OneNet):
         Share of channels that the feature perturbation drops, from every map the decoder sees.
     """
 
-    strong_views = 2
+    streams: ClassVar = {"labelled": 0, "unlabelled": 2}
     needs = ("encode",)
 
     def __init__(
@@ -54,13 +56,15 @@ class UniMatch(OneNet):
 
     def losses(self, batch: Batch, progress: Progress) -> dict[str, Tensor]:
         """L_x, L_s1, L_s2 and L_fp of one step, weighted."""
-        x, y, x_w = batch.image, batch.mask, batch.weak
+        x, y, x_w = batch["labelled"].image, batch["labelled"].mask, batch["unlabelled"].image
         pasted = inference_logits(self.net, x_w)
         maps = self.net.encode(torch.cat([x, x_w]))
         dropped = [F.dropout2d(m[len(x) :], self.drop) for m in maps]
         logits = self.net.decode([torch.cat(pair) for pair in zip(maps, dropped, strict=True)]).logits
         labelled, weak, perturbed = logits.split([len(x), len(x_w), len(x_w)])
-        (x_s1, labels1), (x_s2, labels2) = (cutmix_view(x_s, weak, pasted, self.cutmix) for x_s in batch.strong)
+        (x_s1, labels1), (x_s2, labels2) = (
+            cutmix_view(x_s, weak, pasted, self.cutmix) for x_s in batch["unlabelled"].strong
+        )
         s1, s2 = forward_views(self.net, [x_s1, x_s2])
         w = self.weights(progress)
         return {
