@@ -113,9 +113,9 @@ show(DMEFD.losses)
 #
 # ## Two schedules, as written and as published
 #
-# $\alpha$ is "Consistency Warm-up in (Laine and Aila, 2017)" {cite}`laine2017temporal`, a ramp from near 0 to its
-# maximum. The published script restarts the ramp's counter with every epoch, so it hardly moves. Below, both run over
-# the 80 epochs that the paper trains at 2 % labelled.
+# $\alpha$ warms up as Laine and Aila have it {cite}`laine2017temporal`: a ramp from near 0 to its maximum. The
+# published script restarts the ramp's counter with every epoch, so it hardly moves. Below, both run over the 80 epochs
+# that the paper trains at 2 % labelled.
 
 # %%
 import numpy as np

@@ -60,8 +60,8 @@ class InceptionLKA(nn.Module):
 class AttentionBlock(nn.Module):
     """1x1 convolution, GELU, I-LKA, 1x1 convolution and a skip, whose place paper and code see differently.
 
-    Paper: "a skip connection path is included, followed by another 1x1 convolutional layer". Code: the second 1x1
-    convolution lies inside the attention path, before the addition.
+    Paper: first the skip is added, then the second 1x1 convolution acts on the sum. Code: the second 1x1 convolution
+    lies inside the attention path, before the addition.
     """
 
     def __init__(self, channels: int, order: str, inception: bool) -> None:
