@@ -18,6 +18,7 @@ import slurm_stub
 import yaml
 
 from tutseg.errors import InputError
+from tutseg.files import alone, held
 from tutseg.training.trial import make_trial
 from tutseg.workflow import grid
 from tutseg.workflow.grid import collect_results, failures, forecast, read_spec, run_serial, states
@@ -257,9 +258,24 @@ def test_two_processes_on_one_trial_run_it_once(tmp_path, runs, monkeypatch):
 def test_what_another_process_runs_is_left_for_last(tmp_path, runs):
     spec = read_spec(tiny(tmp_path, 3))
     order = []
-    with grid._alone(runs / spec.trials[0].id):
+    with alone(runs / spec.trials[0].id):
         run_serial(spec, attempt=lambda trial, *_: order.append(trial.id) or True)
     assert order == [trial.id for trial in (*spec.trials[1:], spec.trials[0])]
+
+
+def test_a_killed_process_lets_go_by_itself(tmp_path):
+    folder = tmp_path / "run"
+    assert not held(folder) and not folder.exists()
+    code = "import sys, time; from pathlib import Path; from tutseg.files import alone; lock = alone(Path(sys.argv[1]))"
+    code += "; lock.acquire(); print(flush=True); time.sleep(60)"
+    holder = subprocess.Popen([sys.executable, "-c", code, folder], stdout=subprocess.PIPE)
+    holder.stdout.readline()
+    assert held(folder) and held(folder)
+    holder.kill()
+    holder.communicate()
+    assert not held(folder)
+    with alone(folder):  # nor does another thing of this process take it for free
+        assert held(folder)
 
 
 def measured(folder: Path) -> tuple[list[dict[str, str]], str]:

@@ -7,9 +7,12 @@ import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from tutseg.errors import InputError
+
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
 
 _HERE = Path(__file__).resolve().parent
 
@@ -66,6 +69,27 @@ def csv_rows(path: Path) -> list[dict[str, str]]:
     if not rows:
         raise InputError(f"{path} is missing or empty", "results/README.md names the command that makes it")
     return rows
+
+
+def alone(folder: Path) -> "BaseFileLock":
+    """A context that holds a folder, which it makes, against other processes; a killed process lets go by itself."""
+    from filelock import FileLock
+
+    folder.mkdir(parents=True, exist_ok=True)
+    return FileLock(folder / ".lock")
+
+
+def held(folder: Path) -> bool:
+    """Whether someone works in a folder now, `alone`."""
+    from filelock import Timeout
+
+    if not folder.exists():
+        return False
+    try:
+        with alone(folder).acquire(blocking=False):
+            return False
+    except Timeout:
+        return True
 
 
 def atomic_write(path: Path, write: bytes | str | Callable[[BinaryIO], object]) -> None:

@@ -16,7 +16,6 @@ A spec is YAML::
       gpu: {data: isic2018, net: swin-unet, size: 224, steps: 2000}
 """
 
-import contextlib
 import csv
 import importlib.util
 import io
@@ -35,7 +34,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from tutseg.errors import InputError, Stopped, unknown
-from tutseg.files import atomic_write, canonical_json, json_of, runs_folder
+from tutseg.files import alone, atomic_write, canonical_json, held, json_of, runs_folder
 
 if TYPE_CHECKING:
     from tutseg.training.run import Run
@@ -202,31 +201,6 @@ def failures(spec: Spec) -> list[dict[str, str]]:
     ]
 
 
-@contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Hold a run folder against other processes; a killed process lets go by itself."""
-    import fcntl
-
-    folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / ".lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
-def _held(folder: Path) -> bool:
-    """Whether another process works in a run folder now."""
-    import fcntl
-
-    try:
-        with open(folder / ".lock") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except BlockingIOError:
-        return True
-    return False
-
-
 def _attempt(trial: "Trial", root: str | None, device: str, report: Callable[[str, int, int], None]) -> bool:
     """Run a trial that is not finished; True if it is done afterwards. A failure goes to ``failed.json``.
 
@@ -235,7 +209,7 @@ def _attempt(trial: "Trial", root: str | None, device: str, report: Callable[[st
     from tutseg.training.run import finished, run_trial
 
     folder = runs_folder() / trial.id
-    with _alone(folder):
+    with alone(folder):
         if finished(folder, trial):
             return True
         start = {"at": time.time(), "host": platform.node(), "pid": os.getpid()}
@@ -285,11 +259,11 @@ def run_serial(
     """
     k, n = shard
     cheapest_first = sorted(states(spec), key=lambda item: item[0].steps * item[0].size ** 2)
-    failed, held = [], []
+    failed, later = [], []
     starts = {trial.id: trial for trial in spec.starts}
-    for trial in itertools.chain((trial for trial, state, _ in cheapest_first[k::n] if state != "done"), held):
-        if trial not in held and _held(runs_folder() / trial.id):
-            held.append(trial)
+    for trial in itertools.chain((trial for trial, state, _ in cheapest_first[k::n] if state != "done"), later):
+        if trial not in later and held(runs_folder() / trial.id):
+            later.append(trial)
             continue
         tell = lambda *stage, trial=trial: report(trial, *stage)
         if trial.start in starts:
@@ -374,7 +348,7 @@ def run_snakemake(
         *(["--profile", str(chosen), "--jobs", str(jobs)] if profile else ["--cores", str(jobs)]),
         *(["--resources", f"gpu={gpus}"] if gpus else []), *(["--dry-run"] if dry_run else []),
     ]  # fmt: skip
-    with _alone(place):
+    with alone(place):
         done = subprocess.run(command, stdout=2, check=False)
     if dry_run:
         if done.returncode:
