@@ -144,6 +144,9 @@ class Paper(_Strict):
         ``stand_in`` says in what the trial's data differ from the paper's.
     other : dict
         The same for further keys of a setting: key, value, fields.
+    lacking : dict
+        What those fields name and the package has not so far, with the reason: ``"net emcad"``,
+        ``"option supervised.loss"``. The cells that need it are not yet ours.
     """
 
     title: str
@@ -155,6 +158,7 @@ class Paper(_Strict):
     methods: dict[str, dict[str, Any]]
     data: dict[str, dict[str, Any]]
     other: dict[str, dict[str, dict[str, Any]]] = {}
+    lacking: dict[str, str] = {}
     settings: list[SettingNumber] = Field(min_length=1)
     text_numbers: list[TextNumber]
 
