@@ -241,8 +241,8 @@ def test_a_weight_of_zero_leaves_its_term_out():
     [
         ({"reading": "papr"}, "paper"),
         ({"affine": "inputs"}, "input"),
-        ({"weights": (1, 2)}, "three numbers"),
-        ({"steps": 0}, "1 or more"),
+        ({"weights": (1, 2)}, "3 values, each a number, at least 0"),
+        ({"steps": 0}, "at least 1"),
     ],
 )
 def test_wrong_options_are_named(options, words):

@@ -506,7 +506,11 @@ def methods(
         _show([describe(name)], True, name)
     else:
         about = describe(name)
-        print(about["about"], "", *(f"-o {key}={value}" for key, value in about["options"].items()), sep="\n")
+        print(about["about"], "", sep="\n")
+        for key, option in about["options"].items():
+            # As YAML, which is what -o reads.
+            written = f"-o {key}={json.dumps(option['default']).strip(chr(34))}"
+            print(f"{written:30s} {option['expected']}")
 
 
 @app.command(epilog=_example("tutseg doctor"), help="What is installed, which device there is, which data is here.")

@@ -47,18 +47,9 @@ def build_method(name: str, **options: Any) -> "Method":
     InputError
         Unknown name, unknown option, an option's value that the method refuses, or a net that lacks what it needs.
     """
-    cls = method_class(name)
     if "net" in options and CARDS[name].kind != "one-image":
         check_net(name, options["net"], options.get("pretrained", False))
-    try:
-        return cls(**options)
-    except TypeError as error:
-        if "unexpected keyword argument" in str(error):
-            raise InputError(
-                f"method {name}: {str(error).split(') ')[-1].split('() ')[-1]}",
-                f"see `tutseg methods {name}` for its options",
-            ) from error
-        raise
+    return method_class(name)(**options)
 
 
 def method_table() -> list[dict]:
@@ -67,10 +58,12 @@ def method_table() -> list[dict]:
 
 
 def describe(name: str) -> dict:
-    """One method: its card, what its class says of itself, and its own options with their defaults."""
+    """One method: its card, what its class says of itself, and for each own option its default and what it may be."""
+    from tutseg.methods.options import in_words
+
     cls = method_class(name)
     own = {
-        key: parameter.default
+        key: {"default": parameter.default, "expected": in_words(parameter.annotation)}
         for key, parameter in inspect.signature(cls).parameters.items()
         if key != "pretrained" and parameter.default is not inspect.Parameter.empty
     }

@@ -14,10 +14,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tutseg.errors import InputError
 from tutseg.losses import bce_dice
 from tutseg.methods.base import Batch, Progress
 from tutseg.methods.co_training.common import OneNet, ramp_up
+from tutseg.methods.options import Count, NotNegative, SomeShare, checked
 
 
 def feature_noise(z: Tensor) -> Tensor:
@@ -65,16 +65,17 @@ class CCT(OneNet):
 
     needs = ("encode",)
 
+    @checked
     def __init__(
-        self, net: str, size: int, pretrained: bool = False, weight: float = 30.0, ramp: float = 0.1, copies: int = 1
+        self,
+        net: str,
+        size: int,
+        pretrained: bool = False,
+        weight: NotNegative = 30.0,
+        ramp: SomeShare = 0.1,
+        copies: Count = 1,
     ) -> None:
         super().__init__()
-        if not weight >= 0:
-            raise InputError(f"method cct: weight = {weight}", "choose a weight >= 0")
-        if not 0 < ramp <= 1:
-            raise InputError(f"method cct: ramp = {ramp} is no share of training", "choose 0 < ramp <= 1")
-        if copies < 1:
-            raise InputError(f"method cct: copies = {copies}", "choose at least 1")
         self.net = self.make_net(net, size, pretrained)
         self.auxiliary = nn.ModuleList(self.make_net(net, size) for _ in range(copies * len(PERTURBATIONS)))
         for decoder in self.auxiliary:

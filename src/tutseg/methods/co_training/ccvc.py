@@ -5,16 +5,18 @@ the pixels they disagree on count more. DME-FD's Table 5 borrows the discrepancy
 """
 
 from dataclasses import replace
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity
 
-from tutseg.errors import InputError
 from tutseg.losses import bce, bce_dice
 from tutseg.methods.base import Batch, Progress
 from tutseg.methods.co_training.common import TwoBranch, dry_run, hard_label
+from tutseg.methods.options import PartShare, checked
 from tutseg.nets import Output
 
 
@@ -72,22 +74,17 @@ class CCVC(TwoBranch):
 
     needs = ("encode", "decoded")
 
+    @checked
     def __init__(
         self,
         net: str,
         size: int,
         pretrained: bool = False,
-        threshold: float = 0.0,
-        conflict: float = 2.0,
-        drop: float = 0.5,
+        threshold: PartShare = 0.0,
+        conflict: Annotated[float, Field(ge=1)] = 2.0,
+        drop: PartShare = 0.5,
     ) -> None:
         super().__init__(net, size, pretrained)
-        if not 0 <= threshold < 1:
-            raise InputError(f"method ccvc: threshold = {threshold} is no confidence", "choose 0 <= threshold < 1")
-        if not conflict >= 1:
-            raise InputError(f"method ccvc: conflict = {conflict}", "choose a weight >= 1")
-        if not 0 <= drop < 1:
-            raise InputError(f"method ccvc: drop = {drop}", "choose 0 <= drop < 1")
         channels = dry_run(self.branch2, size)[1].decoded.shape[1]
         self.mapping = nn.Sequential(
             nn.Conv2d(channels, channels, 1, bias=False), nn.BatchNorm2d(channels), nn.ReLU(), nn.Dropout2d(drop)

@@ -7,10 +7,10 @@ initialisations is all the diversity there is.
 import torch
 from torch import Tensor
 
-from tutseg.errors import InputError
 from tutseg.losses import bce, bce_dice
 from tutseg.methods.base import Batch, Progress
 from tutseg.methods.co_training.common import TwoBranch, forward_views, hard_label
+from tutseg.methods.options import NotNegative, checked
 
 
 class CPS(TwoBranch):
@@ -27,10 +27,9 @@ class CPS(TwoBranch):
         The trade-off weight of the cross term, >= 0.
     """
 
-    def __init__(self, net: str, size: int, pretrained: bool = False, weight: float = 1.5) -> None:
+    @checked
+    def __init__(self, net: str, size: int, pretrained: bool = False, weight: NotNegative = 1.5) -> None:
         super().__init__(net, size, pretrained)
-        if not weight >= 0:
-            raise InputError(f"method cps: weight = {weight}", "choose a weight >= 0")
         self.weight = weight
 
     def losses(self, batch: Batch, progress: Progress) -> dict[str, Tensor]:

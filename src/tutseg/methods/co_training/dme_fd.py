@@ -8,16 +8,17 @@ What the paper leaves open is an option here: the ramp of alpha and its maximum,
 the discrepancy loss, and which branch is evaluated (an argument of `predict`).
 """
 
-from typing import ClassVar, Literal, get_args
+from typing import Annotated, ClassVar, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
-from tutseg.errors import InputError
 from tutseg.losses import bce_dice
 from tutseg.methods.base import Batch, Progress
 from tutseg.methods.co_training.ccvc import cosine_discrepancy
 from tutseg.methods.co_training.common import TwoBranch, forward_views, hard_label, ramp_up
+from tutseg.methods.options import NotNegative, checked
 
 Combination = Literal["union", "intersect", "self", "cross"]
 
@@ -113,15 +114,16 @@ class DMEFD(TwoBranch):
     streams: ClassVar = {"labelled": 0, "unlabelled": 1}
     needs = ("encode",)
 
+    @checked
     def __init__(
         self,
         net: str,
         size: int,
         pretrained: bool = False,
-        tau: float = 0.85,
+        tau: Annotated[float, Field(ge=0.5, lt=1)] = 0.85,
         combine: Combination = "union",
         ramp: Literal["paper", "code"] = "paper",
-        alpha_max: float | None = None,
+        alpha_max: NotNegative | None = None,
         decay: Literal["paper", "stairs"] = "paper",
         fdl: Literal["l1", "cosine", "none"] = "l1",
         reduction: Literal["mean", "sum"] = "mean",
@@ -129,17 +131,6 @@ class DMEFD(TwoBranch):
         dme: bool = True,
     ) -> None:
         super().__init__(net, size, pretrained)
-        if not 0.5 <= tau < 1:
-            raise InputError(f"method dme-fd: tau = {tau} is no confidence", "choose 0.5 <= tau < 1")
-        for name, value, known in (
-            ("combine", combine, get_args(Combination)),
-            ("ramp", ramp, ("paper", "code")),
-            ("decay", decay, ("paper", "stairs")),
-            ("fdl", fdl, ("l1", "cosine", "none")),
-            ("reduction", reduction, ("mean", "sum")),
-        ):
-            if value not in known:
-                raise InputError(f"method dme-fd: {name} = '{value}'", f"choose one of {', '.join(known)}")
         self.tau, self.combine, self.ramp, self.decay = tau, combine, ramp, decay
         self.alpha_max = alpha_max if alpha_max is not None else {"paper": 1.0, "code": 0.1}[ramp]
         self.fdl, self.reduction, self.cps, self.dme = fdl, reduction, cps, dme

@@ -9,11 +9,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from tutseg.errors import InputError
 from tutseg.losses import bce, bce_dice
 from tutseg.methods.base import Batch, Progress
 from tutseg.methods.co_training.common import OneNet, forward_views, hard_label, inference
 from tutseg.methods.co_training.cutmix import cutmix_masks
+from tutseg.methods.options import Confidence, Share, checked
 
 
 @torch.no_grad()
@@ -61,14 +61,6 @@ def confident_bce(logits: Tensor, label_logits: Tensor, threshold: float) -> Ten
     return bce(logits, hard_label(label_logits), weight=confidence >= threshold)
 
 
-def check_confidence(method: str, threshold: float, cutmix: float) -> None:
-    """Refuse a threshold or a probability that is none."""
-    if not 0.5 <= threshold <= 1:
-        raise InputError(f"method {method}: threshold = {threshold} is no confidence", "choose 0.5 <= threshold <= 1")
-    if not 0 <= cutmix <= 1:
-        raise InputError(f"method {method}: cutmix = {cutmix} is no probability", "choose 0 <= cutmix <= 1")
-
-
 class FixMatch(OneNet):
     """Minimise ``(L_x + L_s) / 2``.
 
@@ -84,11 +76,11 @@ class FixMatch(OneNet):
 
     streams: ClassVar = {"labelled": 0, "unlabelled": 1}
 
+    @checked
     def __init__(
-        self, net: str, size: int, pretrained: bool = False, threshold: float = 0.95, cutmix: float = 0.5
+        self, net: str, size: int, pretrained: bool = False, threshold: Confidence = 0.95, cutmix: Share = 0.5
     ) -> None:
         super().__init__()
-        check_confidence("fixmatch", threshold, cutmix)
         self.net = self.make_net(net, size, pretrained)
         self.threshold, self.cutmix = threshold, cutmix
 

@@ -10,11 +10,12 @@ import copy
 import torch
 from torch import Tensor, nn
 
-from tutseg.errors import InputError, unknown
+from tutseg.errors import unknown
 from tutseg.losses import bce, bce_dice
 from tutseg.methods.base import Batch, Method, Progress
 from tutseg.methods.co_training.common import hard_label, inference
 from tutseg.methods.co_training.cutmix import cutmix_masks
+from tutseg.methods.options import PartShare, Share, checked
 
 
 def representation(net: nn.Module) -> list[nn.Parameter]:
@@ -75,22 +76,18 @@ class GTASeg(Method):
     needs = ("decoded",)
     views = ("teacher", "student", "assistant")
 
+    @checked
     def __init__(
         self,
         net: str,
         size: int,
         pretrained: bool = False,
-        warmup: float = 1 / 80,
-        drop: float = 0.2,
-        cutmix: float = 0.5,
-        decay: float = 0.999,
+        warmup: PartShare = 1 / 80,
+        drop: PartShare = 0.2,
+        cutmix: Share = 0.5,
+        decay: PartShare = 0.999,
     ) -> None:
         super().__init__()
-        for name, value in (("warmup", warmup), ("drop", drop), ("decay", decay)):
-            if not 0 <= value < 1:
-                raise InputError(f"method gta-seg: {name} = {value}", f"choose 0 <= {name} < 1")
-        if not 0 <= cutmix <= 1:
-            raise InputError(f"method gta-seg: cutmix = {cutmix} is no probability", "choose 0 <= cutmix <= 1")
         self.student = self.make_net(net, size, pretrained)
         self.assistant = copy.deepcopy(self.student)
         self.teacher = copy.deepcopy(self.student).requires_grad_(False)

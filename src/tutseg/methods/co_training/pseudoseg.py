@@ -8,17 +8,18 @@ score behind the activation map is the segmentation logit, averaged over the pic
 adapted the method.
 """
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import Tensor, nn
 
-from tutseg.errors import InputError
 from tutseg.losses import bce, bce_dice
 from tutseg.methods.base import Batch, Progress
 from tutseg.methods.co_training.common import OneNet, dry_run, inference
 from tutseg.methods.co_training.cutmix import cutout_masks
+from tutseg.methods.options import NotNegative, SomeShare, checked
 
 GREY = 0.5  # what cutout leaves
 CUTOUT_SIDE = 100 / 513  # the authors cut 100 px out of crops of 513
@@ -131,22 +132,17 @@ class PseudoSeg(OneNet):
     streams: ClassVar = {"labelled": 0, "unlabelled": 1}
     needs = ("encode",)
 
+    @checked
     def __init__(
         self,
         net: str,
         size: int,
         pretrained: bool = False,
-        temperature: float = 0.5,
-        weight: float = 1.0,
-        cutout: float = CUTOUT_SIDE,
+        temperature: SomeShare = 0.5,
+        weight: NotNegative = 1.0,
+        cutout: Annotated[float, Field(ge=0, lt=0.5)] = CUTOUT_SIDE,
     ) -> None:
         super().__init__()
-        if not 0 < temperature <= 1:
-            raise InputError(f"method pseudoseg: temperature = {temperature}", "choose 0 < temperature <= 1")
-        if not weight >= 0:
-            raise InputError(f"method pseudoseg: weight = {weight}", "choose a weight >= 0")
-        if not 0 <= cutout < 0.5:
-            raise InputError(f"method pseudoseg: cutout = {cutout}", "choose 0 <= cutout < 0.5")
         self.net = self.make_net(net, size, pretrained)
         maps, _ = dry_run(self.net, size)
         self.sgc = SGC(sum(z.shape[1] for z in maps[-2:]))

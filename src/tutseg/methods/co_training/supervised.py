@@ -11,6 +11,7 @@ from torch import Tensor
 from tutseg.losses import bce_dice
 from tutseg.methods.base import Batch, Progress
 from tutseg.methods.co_training.common import OneNet
+from tutseg.methods.options import checked
 
 
 class Supervised(OneNet):
@@ -28,6 +29,7 @@ class Supervised(OneNet):
 
     streams: ClassVar = {"labelled": 0}
 
+    @checked
     def __init__(self, net: str, size: int, pretrained: bool = False) -> None:
         super().__init__()
         self.net = self.make_net(net, size, pretrained)

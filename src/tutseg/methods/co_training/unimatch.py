@@ -10,11 +10,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tutseg.errors import InputError
 from tutseg.losses import bce_dice
 from tutseg.methods.base import Batch, Progress
 from tutseg.methods.co_training.common import OneNet, forward_views
-from tutseg.methods.co_training.fixmatch import check_confidence, confident_bce, cutmix_view, inference_logits
+from tutseg.methods.co_training.fixmatch import confident_bce, cutmix_view, inference_logits
+from tutseg.methods.options import Confidence, PartShare, Share, checked
 
 
 class UniMatch(OneNet):
@@ -38,19 +38,17 @@ class UniMatch(OneNet):
     streams: ClassVar = {"labelled": 0, "unlabelled": 2}
     needs = ("encode",)
 
+    @checked
     def __init__(
         self,
         net: str,
         size: int,
         pretrained: bool = False,
-        threshold: float = 0.95,
-        cutmix: float = 0.5,
-        drop: float = 0.5,
+        threshold: Confidence = 0.95,
+        cutmix: Share = 0.5,
+        drop: PartShare = 0.5,
     ) -> None:
         super().__init__()
-        check_confidence("unimatch", threshold, cutmix)
-        if not 0 <= drop < 1:
-            raise InputError(f"method unimatch: drop = {drop}", "choose 0 <= drop < 1")
         self.net = self.make_net(net, size, pretrained)
         self.threshold, self.cutmix, self.drop = threshold, cutmix, drop
 

@@ -59,8 +59,6 @@ class OneImageMethod:
     multiple_of: ClassVar[int] = 1
 
     def __init__(self, seed: int = 0, steps: int = 50) -> None:
-        if steps < 1:
-            raise InputError(f"steps {steps} is too few", "use 1 or more")
         self.seed, self.steps = seed, steps
 
     def segment(self, images: Tensor, seeds: Sequence[int] | None = None, on_step: OnStep | None = None) -> Tensor:

@@ -8,6 +8,7 @@ from skimage import color, filters, graph, morphology, segmentation
 from torch import Tensor
 
 from tutseg.methods.one_image.base import OneImageMethod, OnStep
+from tutseg.methods.options import Count, NotNegative, Several, Whole, checked
 
 
 class _Pictures(OneImageMethod):
@@ -31,7 +32,10 @@ class Otsu(_Pictures):
         Of the Gaussian and of the morphology's disc, as fractions of the picture's shorter side.
     """
 
-    def __init__(self, seed: int = 0, steps: int = 1, blur: float = 0.01, radius: float = 0.015) -> None:
+    @checked
+    def __init__(
+        self, seed: Whole = 0, steps: Count = 1, blur: NotNegative = 0.01, radius: NotNegative = 0.015
+    ) -> None:
         super().__init__(seed, steps)
         self.blur, self.radius = blur, radius
 
@@ -57,7 +61,10 @@ class SlicMerge(_Pictures):
         The bound, in CIE Lab (ΔE).
     """
 
-    def __init__(self, seed: int = 0, steps: int = 1, superpixels: int = 250, difference: float = 12.0) -> None:
+    @checked
+    def __init__(
+        self, seed: Whole = 0, steps: Count = 1, superpixels: Several = 250, difference: NotNegative = 12.0
+    ) -> None:
         super().__init__(seed, steps)
         self.superpixels, self.difference = superpixels, difference
 

@@ -18,6 +18,7 @@ from tutseg.methods.one_image.base import OneImageMethod, OnStep, Step
 from tutseg.methods.one_image.k_means import k_means
 from tutseg.methods.one_image.kanezaki import trunk
 from tutseg.methods.one_image.stack import Stack
+from tutseg.methods.options import Count, Positive, Several, Whole, checked
 
 
 class _Net(nn.Module):
@@ -71,19 +72,23 @@ class DeepCluster(OneImageMethod):
         Of SGD with momentum 0.9 and weight decay 1e-5, as published.
     """
 
+    @checked
     def __init__(
         self,
-        seed: int = 0,
-        steps: int = 50,
-        k: int = 3,
-        rounds: int = 10,
-        channels: int = 64,
-        components: int = 16,
-        lr: float = 0.05,
+        seed: Whole = 0,
+        steps: Count = 50,
+        k: Several = 3,
+        rounds: Count = 10,
+        channels: Count = 64,
+        components: Count = 16,
+        lr: Positive = 0.05,
     ) -> None:
         super().__init__(seed, steps)
         if steps < rounds:
-            raise InputError(f"steps {steps} are fewer than rounds {rounds}", "give each round at least one step")
+            raise InputError(
+                f"method deep-cluster: steps = {steps} are fewer than rounds = {rounds}",
+                "give each round a step or more; see `tutseg methods deep-cluster`",
+            )
         self.k, self.rounds, self.channels, self.components, self.lr = k, rounds, channels, components, lr
 
     def cluster(self, images: Tensor, seeds: Sequence[int], on_step: OnStep | None = None) -> Tensor:

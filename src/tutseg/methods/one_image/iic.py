@@ -18,6 +18,7 @@ from tutseg.methods.one_image.base import OneImageMethod, OnStep, Step
 from tutseg.methods.one_image.kanezaki import trunk
 from tutseg.methods.one_image.stack import Stack
 from tutseg.methods.one_image.warps import affine_grid, inside, move
+from tutseg.methods.options import Count, NotNegative, Positive, Several, Whole, checked
 
 MOST_ANGLE, MOST_SCALE, MOST_SHIFT, MOST_CONTRAST, MOST_BRIGHTNESS = 20.0, 0.15, 0.05, 0.3, 0.15
 
@@ -97,16 +98,17 @@ class IIC(OneImageMethod):
         Of Adam; larger than the published 1e-4, which is for thousands of epochs.
     """
 
+    @checked
     def __init__(
         self,
-        seed: int = 0,
-        steps: int = 100,
-        k: int = 3,
-        over: int = 15,
-        reach: int = 10,
-        entropy_weight: float = 1.0,
-        channels: int = 64,
-        lr: float = 1e-2,
+        seed: Whole = 0,
+        steps: Count = 100,
+        k: Several = 3,
+        over: Several = 15,
+        reach: Whole = 10,
+        entropy_weight: NotNegative = 1.0,
+        channels: Count = 64,
+        lr: Positive = 1e-2,
     ) -> None:
         super().__init__(seed, steps)
         self.k, self.over, self.reach, self.entropy_weight = k, over, reach, entropy_weight

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tutseg.errors import InputError
 from tutseg.methods.one_image.base import OneImageMethod, OnStep
+from tutseg.methods.options import Count, Several, Whole, checked
 
 
 def nearest(points: Tensor, centres: Tensor) -> tuple[Tensor, Tensor]:
@@ -111,10 +111,9 @@ class KMeans(OneImageMethod):
         Starts of which the best is kept.
     """
 
-    def __init__(self, seed: int = 0, steps: int = 1, k: int = 3, restarts: int = 10) -> None:
+    @checked
+    def __init__(self, seed: Whole = 0, steps: Count = 1, k: Several = 3, restarts: Count = 10) -> None:
         super().__init__(seed, steps)
-        if k < 2 or restarts < 1:
-            raise InputError(f"k {k}, restarts {restarts}", "use k of 2 or more and restarts of 1 or more")
         self.k, self.restarts = k, restarts
 
     def cluster(self, images: Tensor, seeds: Sequence[int], on_step: OnStep | None = None) -> Tensor:

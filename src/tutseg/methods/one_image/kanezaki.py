@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from tutseg.methods.one_image.self_training import SelfTraining, self_label_loss
 from tutseg.methods.one_image.stack import Stack
+from tutseg.methods.options import Count, NotNegative, Positive, Several, Whole, checked
 from tutseg.nets.s3_encoder import batch_norm
 
 
@@ -44,14 +45,15 @@ class Kanezaki(SelfTraining):
         μ, the weight of the continuity loss.
     """
 
+    @checked
     def __init__(
         self,
-        seed: int = 0,
-        steps: int = 1000,
-        lr: float = 0.1,
-        min_labels: int = 3,
-        clusters: int = 100,
-        continuity: float = 1.0,
+        seed: Whole = 0,
+        steps: Count = 1000,
+        lr: Positive = 0.1,
+        min_labels: Whole = 3,
+        clusters: Several = 100,
+        continuity: NotNegative = 1.0,
     ) -> None:
         super().__init__(seed, steps, lr, min_labels)
         self.clusters, self.continuity = clusters, continuity

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from tutseg.methods.one_image.self_training import SelfTraining, self_label_loss
 from tutseg.methods.one_image.stack import Stack
+from tutseg.methods.options import Count, NotNegative, Positive, Several, Whole, checked
 from tutseg.nets.s3_encoder import batch_norm
 
 PATCH = 32
@@ -126,15 +127,16 @@ class MSFormer(SelfTraining):
 
     multiple_of = PATCH
 
+    @checked
     def __init__(
         self,
-        seed: int = 0,
-        steps: int = 50,
-        lr: float = 0.1,
-        min_labels: int = 3,
-        clusters: int = 100,
-        inter: float = 1.5,
-        intra: float = 1.3,
+        seed: Whole = 0,
+        steps: Count = 50,
+        lr: Positive = 0.1,
+        min_labels: Whole = 3,
+        clusters: Several = 100,
+        inter: NotNegative = 1.5,
+        intra: NotNegative = 1.3,
     ) -> None:
         super().__init__(seed, steps, lr, min_labels)
         self.clusters, self.inter, self.intra = clusters, inter, intra

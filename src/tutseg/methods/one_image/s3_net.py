@@ -13,16 +13,18 @@ meant    1.2, 0.3, 0.3  0.36 edges of the soft map moves the input          pred
 """
 
 from collections.abc import Callable, Sequence
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import Tensor, nn
 
-from tutseg.errors import InputError, unknown
 from tutseg.methods.one_image.self_training import SelfTraining, self_label_loss
 from tutseg.methods.one_image.stack import Stack
 from tutseg.methods.one_image.warps import affine_grid, inside, move
+from tutseg.methods.options import Count, NotNegative, Positive, Several, Whole, checked
 from tutseg.nets.s3_encoder import S3Encoder
 
 READINGS = {
@@ -50,12 +52,6 @@ READINGS = {
         "offsets": "predicted",
         "order": "paper",
     },
-}
-CHOICES = {
-    "spatial": ("pairwise", "edges", "literal"),
-    "affine": ("outputs", "literal", "input"),
-    "offsets": ("predicted", "static"),
-    "order": ("paper", "code"),
 }
 # Sobel's 3x3 kernels of the derivatives d/dx, d/dy and d²/dxdy.
 _SMOOTH, _SLOPE = torch.tensor([1.0, 2.0, 1.0]), torch.tensor([-1.0, 0.0, 1.0])
@@ -164,36 +160,29 @@ class S3Net(SelfTraining):
         Stop at 3 clusters or fewer, but not before 6 iterations (code).
     """
 
+    @checked
     def __init__(
         self,
-        reading: str = "paper",
-        seed: int = 0,
-        steps: int = 50,
-        lr: float | None = None,
-        weights: Sequence[float] | None = None,
-        spatial: str | None = None,
-        affine: str | None = None,
-        offsets: str | None = None,
-        order: str | None = None,
+        reading: Literal["paper", "code", "meant"] = "paper",
+        seed: Whole = 0,
+        steps: Count = 50,
+        lr: Positive | None = None,
+        weights: Annotated[tuple[NotNegative, NotNegative, NotNegative], Field(strict=False)] | None = None,
+        spatial: Literal["pairwise", "edges", "literal"] | None = None,
+        affine: Literal["outputs", "literal", "input"] | None = None,
+        offsets: Literal["predicted", "static"] | None = None,
+        order: Literal["paper", "code"] | None = None,
         inception: bool = True,
         deformable: bool = True,
-        clusters: int = 64,
-        min_labels: int = 3,
-        min_steps: int = 6,
+        clusters: Several = 64,
+        min_labels: Whole = 3,
+        min_steps: Count = 6,
     ) -> None:
-        if reading not in READINGS:
-            raise unknown("reading", reading, READINGS)
         given = {"spatial": spatial, "affine": affine, "offsets": offsets, "order": order}
         chosen = {name: value or READINGS[reading][name] for name, value in given.items()}
-        for name, value in chosen.items():
-            if value not in CHOICES[name]:
-                raise unknown(name, value, CHOICES[name])
-        weights = READINGS[reading]["weights"] if weights is None else tuple(weights)
-        if len(weights) != 3 or min(weights) < 0:
-            raise InputError(f"weights {weights}", "give three numbers of 0 or more: λ1, λ2, λ3")
         super().__init__(seed, steps, lr or READINGS[reading]["lr"], min_labels, min_steps)
         self.spatial, self.affine, self.offsets, self.order = chosen.values()
-        self.weights, self.clusters = weights, clusters
+        self.weights, self.clusters = weights or READINGS[reading]["weights"], clusters
         self.inception, self.deformable = inception, deformable
 
     def network(self, size: tuple[int, int]) -> nn.Module:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from tutseg.methods.one_image.kanezaki import clustering_network, continuity_loss
 from tutseg.methods.one_image.self_training import SelfTraining, self_label_loss
 from tutseg.methods.one_image.stack import Stack
+from tutseg.methods.options import Count, NotNegative, Positive, Several, Whole, checked
 
 
 def context_loss(membership: Tensor) -> Tensor:
@@ -51,15 +52,16 @@ class SGSCN(SelfTraining):
         K, the clusters at the start.
     """
 
+    @checked
     def __init__(
         self,
-        seed: int = 0,
-        steps: int = 50,
-        lr: float = 0.1,
-        min_labels: int = 3,
-        clusters: int = 100,
-        sparse: float = 5.0,
-        context: float = 1.0,
+        seed: Whole = 0,
+        steps: Count = 50,
+        lr: Positive = 0.1,
+        min_labels: Whole = 3,
+        clusters: Several = 100,
+        sparse: NotNegative = 5.0,
+        context: NotNegative = 1.0,
     ) -> None:
         super().__init__(seed, steps, lr, min_labels)
         self.clusters, self.sparse, self.context = clusters, sparse, context
