@@ -1,7 +1,7 @@
 """What a paper's prose, captions and counts say of its own tables, as checks a program decides.
 
 The statements come from ``paper.yaml`` (numbers quoted in the text) and ``facts.yaml`` (counts, ranks, gains, growth
-rates, times) beside the tables; both give the place and the words of each statement.
+rates, times) beside the tables; both give the section of each statement, and the statement in our words.
 """
 
 from collections.abc import Iterator, Mapping
