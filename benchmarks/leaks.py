@@ -52,7 +52,7 @@ def dice_after(train_on, test, trial, folder: Path) -> np.ndarray:
     from tutseg.files import atomic_write
     from tutseg.training.evaluate import dice_of
     from tutseg.training.fit import TrainingSet, fit, make_fabric
-    from tutseg.training.run import build_for
+    from tutseg.training.start import build_for
 
     done = folder / "dice.json"
     if done.exists():
@@ -80,7 +80,9 @@ def main() -> None:
     from tutseg.data.leaks import near_duplicate_groups
     from tutseg.papers.claims import paired_bootstrap
     from tutseg.training.fit import make_fabric
-    from tutseg.training.run import device_name, environment, pictures_of
+    from tutseg.training.pictures import pictures_of
+    from tutseg.training.run import device_name, environment
+    from tutseg.training.stamp import stamp_of
     from tutseg.training.trial import make_trial
 
     for name in args.data:
@@ -100,7 +102,7 @@ def main() -> None:
             arms = {}
             for arm, extra in (("without", []), ("with", kin + strangers)):
                 chosen = extra + others[: len(others) - len(extra)]
-                folder = Path("_build/leaks") / environment()["code"] / f"{name}-{args.size}-{args.steps}-{seed}-{arm}"
+                folder = Path("_build/leaks") / stamp_of(trial) / f"{name}-{args.size}-{args.steps}-{seed}-{arm}"
                 arms[arm] = dice_after(pictures.take(chosen), asked, trial, folder)
                 print(f"{name} seed {seed} {arm} kin: Dice {arms[arm].mean():.3f} of {len(asked)}", flush=True)
             start = 0
@@ -133,7 +135,8 @@ def main() -> None:
                     "steps": args.steps,
                     "device": device_name(make_fabric("auto", trial.precision).device),
                     "data_fingerprint": pictures.fingerprint()[:16],
-                    **{k: environment()[k] for k in ("torch", "commit", "code")},
+                    **{k: environment()[k] for k in ("torch", "commit")},
+                    "code": stamp_of(trial),
                     "command": "python " + shlex.join(sys.argv),
                 }
             )

@@ -21,6 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.ops import deform_conv2d
 
+from tutseg.code import reach, stamp
 from tutseg.data.synth import Synth
 from tutseg.files import atomic_write
 from tutseg.methods import CARDS, build_method
@@ -101,7 +102,8 @@ def main() -> None:
             took, maps[name] = seconds(run)
             spent[name].append(took / len(images))
     origin = {"pictures": given.pictures, "size": given.size, "threads": given.threads}
-    origin |= {key: environment()[key] for key in ("torch", "commit", "code")}
+    origin |= {key: environment()[key] for key in ("torch", "commit")}
+    origin |= {"code": stamp(reach(["tutseg.methods.one_image.s3_net"]))}
     origin["command"] = "python " + shlex.join(sys.argv)
     lines = []
     for name, took in spent.items():

@@ -23,7 +23,7 @@ from tutseg.files import atomic_write
 
 HERE = Path(__file__).resolve().parent
 ALL = sorted(path.stem for path in HERE.glob("*.py") if path.stem != "run")
-HOURS = {"lambdas", "leaks", "one_image_scores", "transfer"}
+HOURS = {"leaks", "transfer"}
 
 
 def run(name: str) -> dict:

@@ -33,7 +33,7 @@ from tutseg.methods.base import Batch, Progress, Views
 from tutseg.methods.co_training.common import hard_label
 from tutseg.methods.co_training.dme_fd import DMEFD, combine_masks, confident_mask, discrepancy
 from tutseg.training.fit import TrainingSet, make_batch, make_fabric
-from tutseg.training.run import build_for
+from tutseg.training.start import build_for
 from tutseg.training.trial import Trial, make_trial
 
 GOALS = {"cpu": 1.5, "cuda": 3.0}

@@ -207,6 +207,7 @@ def main() -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # for the drawing processes
     from importlib import import_module
 
+    from tutseg.code import reach, stamp
     from tutseg.data.synth import KINDS
     from tutseg.training.run import environment
 
@@ -241,7 +242,10 @@ def main() -> None:
                         row[f"{name}_threshold"] = best
                         row[f"{name}_calibrated"] = round(float(found[best][half["report"]].mean()), 4)
                 row |= {"device": args.device, "torch": environment()["torch"], "command": shlex.join(sys.argv)}
-                row |= {"commit": environment()["commit"], "code": environment()["code"]}
+                row |= {
+                    "commit": environment()["commit"],
+                    "code": stamp(reach(["tutseg.data.synth", "tutseg.nets.mobilenet_unet"])),
+                }
                 seconds = f"drawn in {drawn - start:.0f} s, trained and tested in {time.perf_counter() - drawn:.0f} s"
                 scores = {k: v for k, v in row.items() if k.endswith(("_tune", "_report"))}
                 print(style, "+".join(without), f"seed {seed}", scores, f"({seconds})", flush=True)

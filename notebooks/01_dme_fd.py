@@ -174,11 +174,12 @@ print(trials[-1].command)
 # the methods, which is what a small experiment can hope to see.
 
 # %%
-from tutseg.report.tables import difference_table, differences, group_runs, method_table
+from tutseg.report.groups import differences, group_runs
+from tutseg.report.tables import difference_table, method_table
 
 groups = group_runs(runs)
 paper_rows = {"supervised": "SupOnly", "cps": "CPS", "dme-fd": "Ours"}
-method_table(groups, "dme-fd", 1, 0.02, paper_rows)
+method_table(groups, "dme-fd", 1, paper_rows, data="isic2018", labelled=0.02)
 
 # %%
 difference_table(groups, "dme-fd")
@@ -198,18 +199,18 @@ intervals(
 #
 # The same three methods on ISIC 2018 {cite}`codella2019isic2018`, at 96 px with the 2.9-million-parameter network
 # (`mobilenet-unet`). Training took 71 minutes on one core and is not repeated when this book is built; the trials
-# and the Dice of every test picture lie in `results/isic2018-96`, and
-# `tutseg grid results/specs/isic2018-96.yaml` makes them again.
+# and the Dice of every test picture lie in `results/dme-fd/isic2018-96`, and
+# `tutseg grid experiments/dme-fd/isic2018-96.yaml` makes them again.
 
 # %%
-from tutseg.report.tables import group_results
+from tutseg.report.groups import group_results
 
 isic = group_results(
-    project_root() / "results" / "isic2018-96",
-    lambda row: row["method"] if row["labelled"] == "0.02" else None,
+    project_root() / "results" / "dme-fd" / "isic2018-96",
+    lambda item: item.trial.method if item.trial.labelled == 0.02 else None,
 )
 isic.sort(key=lambda group: METHODS.index(group.name))
-method_table(isic, "dme-fd", 1, 0.02, paper_rows)
+method_table(isic, "dme-fd", 1, paper_rows, data="isic2018", labelled=0.02)
 
 # %%
 difference_table(isic, "dme-fd")
@@ -265,7 +266,7 @@ hard_cases(runs, ARTEFACTS)
 # %%
 from tutseg.report.statistical import cosine_matrices
 from tutseg.training.evaluate import branch_vectors
-from tutseg.training.run import pictures_of, split_of
+from tutseg.training.pictures import pictures_of, split_of
 
 pictures = pictures_of(trials[0].data, None, trials[0].size, trials[0].data_options)
 split = split_of(trials[0], pictures)

@@ -13,7 +13,7 @@
 # [The chapter](01_dme_fd.ipynb) trains three methods while you read. The paper {cite}`nguyen2025dmefd` compares many more,
 # and this page sets all of them beside our trials: Tables 1 and 3 to 5, Figures 3, 4 and 6, and the experiments that the
 # paper should have had. Nothing is trained here; each table names the list of trials it comes from, and
-# `tutseg grid results/specs/dme-fd/table-1.yaml --scale lab`, followed by the same with `--collect results`, makes it again.
+# `tutseg grid experiments/dme-fd/table-1.yaml --scale lab`, followed by the same with `--collect results`, makes it again.
 #
 # The scale `lab` is small: drawn pictures of 64 px, a network of half a million parameters, 200 steps of 8 + 8 pictures.
 # It can show which methods differ at all under such a budget. It cannot show that the paper's numbers are right or wrong.
@@ -22,12 +22,13 @@
 PROFILE = "lab"  # lab, gpu or paper
 
 # %%
-from tutseg.files import project_root
-from tutseg.report.tables import at_share, dice_table, difference_table, group_results, method_table, share_table
+from tutseg.files import canonical_json, project_root
+from tutseg.report.groups import group_results
+from tutseg.report.tables import at_share, difference_table, method_table, score_table, share_table
 from tutseg.workflow.profiles import load_profile
 
 profile = load_profile("01b_dme_fd_tables", PROFILE)
-results, scale = project_root() / "results", profile.settings["scale"]
+results, scale = project_root() / "results" / "dme-fd", profile.settings["scale"]
 print(f"profile {PROFILE}: {profile.hardware}; expect {profile.expect}")
 
 # %% [markdown]
@@ -41,7 +42,7 @@ TABLE_1 = {
     "unimatch": "UniMatch", "dme-fd": "Ours",
 }  # fmt: skip
 SHARES = (0.01, 0.02, 0.04, 0.08, 1.0)
-table_1, gains = share_table(results / f"dme-fd-table-1-{scale}", "dme-fd", 1, SHARES, TABLE_1, "dme-fd")
+table_1, gains = share_table(results / f"table-1-{scale}", "dme-fd", 1, SHARES, TABLE_1, "dme-fd", data="isic2018")
 table_1
 
 # %% [markdown]
@@ -68,17 +69,19 @@ intervals([(name, *(100 * x for x in gain)) for name, *gain in gains], "Dice poi
 # %% tags=["hide-input"]
 from IPython.display import Image
 
-Image(results / f"dme-fd-table-1-{scale}" / "contours.png", alt="Contours of each method on five drawn lesions")
+Image(results / f"table-1-{scale}" / "contours.png", alt="Contours of each method on five drawn lesions")
 # %% [markdown]
 # ## Table 1 on real pictures
 #
 # ISIC 2018 {cite}`codella2019isic2018` at 96 px, sized for a CPU: the half-million-parameter network, 300 steps of 8 + 8
-# pictures as the paper has them, three seeds, 75 trials (`results/specs/isic2018-96-rivals.yaml`). CCVC
+# pictures as the paper has them, three seeds, 75 trials (`experiments/dme-fd/isic2018-96-rivals.yaml`). CCVC
 # {cite}`wang2023ccvc`, of which the paper takes one loss in Table 5, is there as a whole. [Chapter 1](01_dme_fd.ipynb) has three of the
 # methods with a network six times as large.
 
 # %%
-real, gains = share_table(results / "isic2018-96-rivals", "dme-fd", 1, SHARES, TABLE_1 | {"ccvc": ""}, "dme-fd")
+real, gains = share_table(
+    results / "isic2018-96-rivals", "dme-fd", 1, SHARES, TABLE_1 | {"ccvc": ""}, "dme-fd", data="isic2018"
+)
 real
 
 # %% tags=["hide-input"]
@@ -104,11 +107,11 @@ RULES = {
     "{}": "union", '{"combine":"intersect"}': "intersection", '{"combine":"self"}': "self-teaching",
     '{"combine":"cross"}': "cross-view",
 }  # fmt: skip
-table_3 = group_results(results / f"dme-fd-table-3-{scale}", lambda row: RULES[row["options"]])
+table_3 = group_results(results / f"table-3-{scale}", lambda item: RULES[canonical_json(item.trial.options)])
 in_table_3 = {
     "union": "Union", "intersection": "Intersect", "self-teaching": "Self-teaching", "cross-view": "Cross-view teaching",
 }  # fmt: skip
-method_table(table_3, "dme-fd", 3, 0.04, in_table_3)
+method_table(table_3, "dme-fd", 3, in_table_3, data="isic2018", labelled=0.04)
 
 # %%
 difference_table(table_3, "union")
@@ -123,15 +126,15 @@ PARTS = {
     '{"dme":false,"fdl":"none"}': "cross supervision", '{"fdl":"none"}': "+ joint mask", "{}": "+ joint mask + FDL",
 }  # fmt: skip
 table_4 = group_results(
-    results / f"dme-fd-table-4-{scale}",
-    lambda row: "supervised" if row["method"] == "supervised" else PARTS[row["options"]],
+    results / f"table-4-{scale}",
+    lambda item: PARTS.get(canonical_json(item.trial.options)) if item.trial.method == "dme-fd" else item.trial.method,
 )
 in_table_4 = {
     "supervised": "Sup", "cross supervision": "Sup+CPS", "+ joint mask": "Sup+CPS+DME",
     "+ joint mask + FDL": "Sup+CPS+DME+FDL",
 }  # fmt: skip
 table_4.sort(key=lambda group: list(in_table_4).index(group.name))
-method_table(table_4, "dme-fd", 4, 0.04, in_table_4)
+method_table(table_4, "dme-fd", 4, in_table_4, data="isic2018", labelled=0.04)
 
 # %%
 difference_table(table_4, "+ joint mask + FDL")
@@ -141,16 +144,16 @@ difference_table(table_4, "+ joint mask + FDL")
 
 # %%
 FEATURE_LOSS = {"{}": "FDL", '{"fdl":"cosine"}': "CCVC"}
-table_5 = results / f"dme-fd-table-5-{scale}"
-at_4 = at_share(table_5, "0.04", FEATURE_LOSS)
-method_table(at_4, "dme-fd", 5, 0.04, {"FDL": "FDL", "CCVC": "CCVC"})
+table_5 = results / f"table-5-{scale}"
+at_4 = at_share(table_5, 0.04, FEATURE_LOSS)
+method_table(at_4, "dme-fd", 5, {"FDL": "FDL", "CCVC": "CCVC"}, data="isic2018", labelled=0.04)
 
 # %%
 difference_table(at_4, "FDL")
 
 # %%
-at_8 = at_share(table_5, "0.08", FEATURE_LOSS)
-method_table(at_8, "dme-fd", 5, 0.08, {"FDL": "FDL", "CCVC": "CCVC"})
+at_8 = at_share(table_5, 0.08, FEATURE_LOSS)
+method_table(at_8, "dme-fd", 5, {"FDL": "FDL", "CCVC": "CCVC"}, data="isic2018", labelled=0.08)
 
 # %%
 difference_table(at_8, "FDL")
@@ -161,13 +164,13 @@ difference_table(at_8, "FDL")
 #
 # ## Tables 3 to 5 on real pictures
 #
-# The same on ISIC 2018, in the set-up of the real Table 1 above (`results/specs/isic2018-96-parts.yaml`). How the masks are
+# The same on ISIC 2018, in the set-up of the real Table 1 above (`experiments/dme-fd/isic2018-96-parts.yaml`). How the masks are
 # joined:
 
 # %%
 parts = results / "isic2018-96-parts"
-real_rules = at_share(parts, "0.04", RULES)
-method_table(real_rules, "dme-fd", 3, 0.04, in_table_3)
+real_rules = at_share(parts, 0.04, RULES)
+method_table(real_rules, "dme-fd", 3, in_table_3, data="isic2018", labelled=0.04)
 
 # %%
 difference_table(real_rules, "union")
@@ -178,10 +181,10 @@ difference_table(real_rules, "union")
 # %%
 alone = group_results(
     results / "isic2018-96-rivals",
-    lambda row: "supervised" if (row["method"], row["labelled"]) == ("supervised", "0.04") else None,
+    lambda item: "supervised" if (item.trial.method, item.trial.labelled) == ("supervised", 0.04) else None,
 )
-real_parts = sorted(alone + at_share(parts, "0.04", PARTS), key=lambda group: list(in_table_4).index(group.name))
-method_table(real_parts, "dme-fd", 4, 0.04, in_table_4)
+real_parts = sorted(alone + at_share(parts, 0.04, PARTS), key=lambda group: list(in_table_4).index(group.name))
+method_table(real_parts, "dme-fd", 4, in_table_4, data="isic2018", labelled=0.04)
 
 # %%
 difference_table(real_parts, "+ joint mask + FDL")
@@ -193,15 +196,15 @@ difference_table(real_parts, "+ joint mask")
 # CCVC's loss in the place of FDL, with 4 % and with 8 % labelled:
 
 # %%
-real_at_4 = at_share(parts, "0.04", FEATURE_LOSS)
-method_table(real_at_4, "dme-fd", 5, 0.04, {"FDL": "FDL", "CCVC": "CCVC"})
+real_at_4 = at_share(parts, 0.04, FEATURE_LOSS)
+method_table(real_at_4, "dme-fd", 5, {"FDL": "FDL", "CCVC": "CCVC"}, data="isic2018", labelled=0.04)
 
 # %%
 difference_table(real_at_4, "FDL")
 
 # %%
-real_at_8 = at_share(parts, "0.08", FEATURE_LOSS)
-method_table(real_at_8, "dme-fd", 5, 0.08, {"FDL": "FDL", "CCVC": "CCVC"})
+real_at_8 = at_share(parts, 0.08, FEATURE_LOSS)
+method_table(real_at_8, "dme-fd", 5, {"FDL": "FDL", "CCVC": "CCVC"}, data="isic2018", labelled=0.08)
 
 # %%
 difference_table(real_at_8, "FDL")
@@ -218,33 +221,33 @@ difference_table(real_at_8, "FDL")
 # ## Figure 6: another clinic
 #
 # The paper trains on one data set and tests on another. The drawn stand-in is two clinics with different instruments
-# (`results/specs/dme-fd/figure-6.yaml`); DME-FD, 4 % labelled.
+# (`experiments/dme-fd/figure-6.yaml`); DME-FD, 4 % labelled.
 
 
 # %%
-def where(row):
+def where(item):
     """From the data of a trial to the name of its row."""
-    home, away = ("a", "b") if '"clinic":"a"' in row["data_options"] else ("b", "a")
-    return f"trained in {home}, tested in {away if row['test_data'] else home}"
+    home, away = ("a", "b") if item.trial.data_options["clinic"] == "a" else ("b", "a")
+    return f"trained in {home}, tested in {away if item.trial.test_data else home}"
 
 
-dice_table(group_results(results / "dme-fd-figure-6", where), "Across drawn clinics")
+score_table(group_results(results / "figure-6", where), "Across drawn clinics")
 
 # %% [markdown]
 # The change of clinic costs thirteen to eighteen points, more than any method of this page is worth.
 #
-# With real pictures the other clinic is PH2, in the place of HAM10000 (`results/specs/dme-fd/figure-6-real.yaml`, scale `cpu`;
+# With real pictures the other clinic is PH2, in the place of HAM10000 (`experiments/dme-fd/figure-6-real.yaml`, scale `cpu`;
 # 63 labelled pictures of ISIC 2018, or 43 of PH2, which is half of what it has for training). A network away from home is
 # tested on every picture of the other set:
 
 
 # %%
-def where_real(row):
+def where_real(item):
     """From the data of a trial to the name of its row."""
-    return f"trained on {row['data']}, tested on {row['test_data'] or row['data']}"
+    return f"trained on {item.trial.data}, tested on {item.trial.test_data or item.trial.data}"
 
 
-dice_table(group_results(results / "dme-fd-figure-6-real-cpu", where_real), "Between ISIC 2018 and PH2")
+score_table(group_results(results / "figure-6-real-cpu", where_real), "Between ISIC 2018 and PH2")
 
 # %% [markdown]
 # Read it by where the test was, not by where the training was. Networks of ISIC 2018 score *higher* on PH2 than at
@@ -256,21 +259,21 @@ dice_table(group_results(results / "dme-fd-figure-6-real-cpu", where_real), "Bet
 # ## What each choice is worth
 #
 # What the paper leaves open, or says otherwise than its code does, one at a time
-# (`results/specs/dme-fd/choices.yaml`, 4 % labelled). The default is the paper's words.
+# (`experiments/dme-fd/choices.yaml`, 4 % labelled). The default is the paper's words.
 
 
 # %%
-def choice(row):
+def choice(item):
     """From the options of a trial to the name of its row."""
-    if row["method"] == "supervised":
+    if item.trial.method == "supervised":
         return "supervised, strong views"
-    name = row["options"].strip("{}").replace('"', "").replace(":", " = ")
-    strong = "strong views of labelled pictures" if row["augment"] == "strong" else ""
+    name = ", ".join(f"{key} = {value}" for key, value in item.trial.options.items())
+    strong = "strong views of labelled pictures" if item.trial.augment == "strong" else ""
     return ", ".join(filter(None, (name, strong))) or "as printed"
 
 
-choices = group_results(results / f"dme-fd-choices-{scale}", choice)
-dice_table(choices, "DME-FD and what it leaves open")
+choices = group_results(results / f"choices-{scale}", choice)
+score_table(choices, "DME-FD and what it leaves open")
 
 # %%
 difference_table(choices, "as printed")
@@ -319,9 +322,9 @@ for channels in (16, 128, 320, 768):
 # unlabelled ones. At 4 % labelled and the scale of this page that is 8 steps beside 200:
 
 # %%
-matched = group_results(results / f"dme-fd-epochs-matched-{scale}", lambda row: f"supervised, {row['steps']} steps")
+matched = group_results(results / f"epochs-matched-{scale}", lambda item: f"supervised, {item.trial.steps} steps")
 matched += [group for group in table_4 if group.name == "supervised"]
-dice_table(matched, "Supervised-only, epoch-matched and step-matched (the row 'supervised')")
+score_table(matched, "Supervised-only, epoch-matched and step-matched (the row 'supervised')")
 
 # %% [markdown]
 # Eight steps leave the network where it started. Any method beats such a baseline.

@@ -157,7 +157,7 @@ source = open_source(settings["data"], **settings["data_options"])
 pictures = load_pictures(source, settings["size"])
 images, truth = pictures.floats(torch.arange(6))
 ids = source.ids[:6]
-options = settings["cut"].get("s3-net", {})
+options = settings["options"]
 
 # %% [markdown]
 # ## Lesson one: a loss without gradient
@@ -227,7 +227,7 @@ from tutseg.report.one_image import scored_masks
 from tutseg.report.photographs import contours
 
 rgb = (images.permute(0, 2, 3, 1) * 255).byte().numpy()
-evaluations = [("oracle", 0), ("oracle", 4), ("oracle", 6), ("darkest", 0)]
+evaluations = ["oracle", "oracle+4", "oracle+6", "darkest"]
 contours(rgb, truth[:, 0].bool().numpy(), scored_masks(labels, images, truth, evaluations))
 # %% [markdown]
 # (White: the truth. Numbers: Dice.) Where the clusters spill over the picture, the mask cuts them back to the lesion's
@@ -243,20 +243,16 @@ contours(rgb, truth[:, 0].bool().numpy(), scored_masks(labels, images, truth, ev
 # 64 or 100), the same for all: good for seeing how they behave, too small for judging them.
 
 # %%
-from tutseg.files import canonical_json, project_root, sha256
-from tutseg.training.one_image import EXPERIMENTS, evaluate_one_image
-from tutseg.training.run import code_stamp
+from tutseg.files import project_root
+from tutseg.training.chapter import experiment, run_spec
 
-scores = project_root() / "_build" / "trials" / code_stamp() / f"s3-net-{sha256(canonical_json(settings))[:12]}.csv"
-for part in ("table", "ablation", "switches", "robust"):
-    spec = settings[part]
-    for name in (name for name in EXPERIMENTS if name.startswith(tuple(spec["groups"]))):
-        run = EXPERIMENTS[name]
-        rows = evaluate_one_image(
-            run.method, source, spec["seeds"], settings["size"], run.options | settings["cut"].get(run.method, {}),
-            settings["device"], scores, name, run.change, spec["pictures"], on_picture=lambda done, total: None,
-        )  # fmt: skip
-print(f"{len(rows)} scores of {rows['variant'].nunique()} experiments")
+folder = project_root() / "_build" / "trials"
+table, ablation, switches, robustness = (
+    run_spec(experiment("s3-net", name, settings["scale"]), folder, settings["device"])
+    for name in ("table-1", "table-2", "switches", "robust")
+)
+every = [*table, *ablation, *switches, *robustness]
+print(f"{len(every)} trials of {sum(item.n['test'] for item in every)} pictures in all")
 
 # %% [markdown]
 # From the command line, on pictures of your own (no truth, so no oracle):
@@ -271,9 +267,11 @@ print("tutseg segment s3-net pictures/ --out masks -o reading=code --rule darkes
 # %%
 import numpy as np
 
-jaccard = rows["dice"] / (2 - rows["dice"])
-assert np.allclose(rows["hm"], 1 - jaccard), "HM = 1 - J"
-print(f"HM = 1 - J in all {len(rows)} rows; largest difference {abs(rows['hm'] - 1 + jaccard).max():.1e}")
+views = [view.images for item in every for view in item.views.values()]
+dice, hm = (np.concatenate([list(view[score].values()) for view in views]) for score in ("dice", "hm"))
+jaccard = dice / (2 - dice)
+assert np.allclose(hm, 1 - jaccard, atol=2e-6), "HM = 1 - J"
+print(f"HM = 1 - J in all {len(hm)} rows; largest difference {abs(hm - 1 + jaccard).max():.1e}")
 
 # %% [markdown]
 # ## The paper's table beside ours
@@ -284,7 +282,6 @@ print(f"HM = 1 - J in all {len(rows)} rows; largest difference {abs(rows['hm'] -
 # %%
 from tutseg.report.one_image import methods_table
 
-table = rows[rows["variant"].str.startswith("table-1/")]
 paper_rows = {"k-means-2": "k-means", "k-means-3": "k-means", "deep-cluster": "DeepCluster", "iic": "IIC"}
 paper_rows |= {"sgscn": "SGSCN", "ms-former": "MS-Former"}
 paper_rows |= {f"s3-net-{reading}": "Our Method" for reading in READINGS}
@@ -310,10 +307,10 @@ evaluation_figure(table)
 # An interval for the differences to S3-Net as the paper has it:
 
 # %%
-from tutseg.report.one_image import groups
+from tutseg.report.groups import in_groups
 from tutseg.report.tables import difference_table
 
-difference_table(groups(table), "s3-net-paper")
+difference_table(in_groups(table), "s3-net-paper")
 
 # %% [markdown]
 # ### On real pictures
@@ -324,15 +321,15 @@ difference_table(groups(table), "s3-net-paper")
 # three slowest, which have 21 or 6 of them, evenly spread. These rows are not made here; the commands are in the note.
 
 # %% tags=["hide-input"]
-from tutseg.report.one_image import areas_table, as_above, committed_scores
+from tutseg.report.one_image import areas_table
+from tutseg.training.evidence import read_spec_evidence
 
-results = project_root() / "results"
-committed, origin = committed_scores(results / "s3-net-ph2")
-real = committed[committed["variant"].str.startswith("table-1/")]
-methods_table(real, paper_rows, origin)
+results = project_root() / "results" / "s3-net"
+real = read_spec_evidence(results / "table-1-ph2")
+methods_table(real, paper_rows)
 
 # %% tags=["hide-input"]
-areas_table(real, paper_rows, as_above(origin))
+areas_table(real, paper_rows)
 
 # %% [markdown]
 # Compare within a column and with care across rows, which have not all the same pictures. On the six that all rows have (easier
@@ -341,7 +338,7 @@ areas_table(real, paper_rows, as_above(origin))
 # %% tags=["hide-input"]
 from tutseg.report.one_image import on_shared_pictures
 
-methods_table(on_shared_pictures(real), paper_rows, as_above(origin))
+methods_table(on_shared_pictures(real), paper_rows)
 
 # %% [markdown]
 # Look at Otsu's threshold, a method of 1979 that sees grey values alone. S3-Net as published in code against it and the other
@@ -351,10 +348,10 @@ methods_table(on_shared_pictures(real), paper_rows, as_above(origin))
 from tutseg.report.one_image import with_most_pictures
 
 everywhere = with_most_pictures(real)
-difference_table(groups(everywhere), "s3-net-code")
+difference_table(in_groups(everywhere), "s3-net-code")
 
 # %%
-difference_table(groups(everywhere, leak=4), "s3-net-code")
+difference_table(in_groups(everywhere, view="oracle+4"), "s3-net-code")
 
 # %% [markdown]
 # Without the leak S3-Net, a network trained for every picture, does worse than a threshold, than merged superpixels, than SGSCN
@@ -373,13 +370,13 @@ difference_table(groups(everywhere, leak=4), "s3-net-code")
 # At the paper's own 256 px the classics have all pictures, S3-Net `code` and DeepCluster 21, evenly spread:
 
 # %%
-real_256, origin_256 = committed_scores(results / "s3-net-ph2-256")
-methods_table(real_256, paper_rows, origin_256)
+real_256 = read_spec_evidence(results / "table-1-ph2-256")
+methods_table(real_256, paper_rows)
 
 # %% tags=["hide-input"]
 from tutseg.report.one_image import printed_table
 
-printed_table(real_256, "table-1/s3-net-code", "Our Method", as_above(origin_256))
+printed_table(real_256, "s3-net-code", "Our Method")
 
 # %% [markdown]
 # *All three printed scores lie inside our intervals with the leak of 4 px that the published helper has, and outside without it.*
@@ -388,7 +385,7 @@ printed_table(real_256, "table-1/s3-net-code", "Our Method", as_above(origin_256
 # undecided:
 
 # %%
-difference_table(groups(on_shared_pictures(real_256), leak=4), "s3-net-code")
+difference_table(in_groups(on_shared_pictures(real_256), view="oracle+4"), "s3-net-code")
 
 # %% [markdown]
 # The size of the picture explains little. The same pictures and seeds, 256 px against 96:
@@ -396,7 +393,7 @@ difference_table(groups(on_shared_pictures(real_256), leak=4), "s3-net-code")
 # %% tags=["hide-input"]
 from tutseg.report.one_image import size_table
 
-size_table(real_256, real, as_above(origin_256))
+size_table(real_256, real)
 
 # %% [markdown]
 # So it is not the size that lies between our rows without leak and the paper's. A leak of 4 pixels is worth sixteen points to S3-Net
@@ -417,7 +414,7 @@ claims_table("s3-net")
 # %% tags=["hide-input"]
 from tutseg.report.one_image import seconds_table
 
-seconds_table(real, as_above(origin))
+seconds_table(real)
 
 # %% [markdown]
 # S3-Net as its authors run it, one picture at a time with torchvision's deformable convolution, beside ours. What makes
@@ -428,7 +425,7 @@ seconds_table(real, as_above(origin))
 from tutseg.report.csv_tables import csv_table
 
 csv_table(
-    results / "s3-net-speed.csv",
+    results / "speed.csv",
     {"way": "S3-Net (code)", "seconds": "seconds a picture", "ratio": "times as fast (range)",
      "differing": "share of pixels that differ", "pictures": "pictures", "repeats": "repeats", "size": "px", "threads": "threads",
      "commit": "commit"},
@@ -443,15 +440,8 @@ csv_table(
 # of the lungs. So these are drawn slices, whose lungs are known exactly.
 
 # %%
-slices = open_source("synth", kind="lung-ct", target="lungs", **settings["lung"]["data_options"])
-for name in (name for name in EXPERIMENTS if name.startswith("table-1/")):
-    run = EXPERIMENTS[name]
-    lung_rows = evaluate_one_image(
-        run.method, slices, settings["lung"]["seeds"], settings["size"],
-        run.options | settings["cut"].get(run.method, {}), settings["device"],
-        scores.with_stem(f"{scores.stem}-lung"), name, on_picture=lambda done, total: None,
-    )  # fmt: skip
-methods_table(lung_rows, paper_rows, data="lung")
+lungs = run_spec(experiment("s3-net", "table-1", "lung"), folder, settings["device"])
+methods_table(lungs, paper_rows, data="lung")
 
 # %% [markdown]
 # Look at k-means with $k = 2$ and at Otsu. The air around the chest is as dark as the air inside, so colours alone put both
@@ -465,7 +455,7 @@ methods_table(lung_rows, paper_rows, data="lung")
 # %%
 from tutseg.report.one_image import ablation_table
 
-ablation_table(rows[rows["variant"].str.startswith("table-2/")])
+ablation_table(ablation)
 
 # %% [markdown]
 # Look at the column `code`, row $L_{ce}$ + $L_S$: the difference is exactly zero, with an interval of no width. That is
@@ -474,7 +464,7 @@ ablation_table(rows[rows["variant"].str.startswith("table-2/")])
 # The same on six pictures of PH2 at 96 px, with the published sizes:
 
 # %%
-ablation_table(committed[committed["variant"].str.startswith("table-2/")], as_above(origin))
+ablation_table(read_spec_evidence(results / "table-2-ph2"))
 
 # %% [markdown]
 # Again $L_S$ of `code` is worth zero to the bit, with the published sizes on real pictures; the paper's table says −0.2 for
@@ -490,17 +480,15 @@ ablation_table(committed[committed["variant"].str.startswith("table-2/")], as_ab
 # %%
 from tutseg.report.one_image import robustness_table
 
-robustness_table(rows[rows["variant"].str.startswith("robust/")])
+robustness_table(robustness)
 
 # %% [markdown]
-# And with six of PH2, the published sizes, and every angle, scale and shear (`results/s3-net-robust`):
+# And with six of PH2, the published sizes, and every angle, scale and shear (`results/s3-net/robust-ph2`):
 
 # %% tags=["hide-input"]
 from tutseg.report.one_image_figures import robustness_figure
 
-robust, robust_origin = committed_scores(results / "s3-net-robust")
-print(robust_origin)
-robustness_figure(robust)
+robustness_figure(read_spec_evidence(results / "robust-ph2"))
 # %% [markdown]
 # k-means on colours has no idea of place and is invariant to turning but for resampling and the corners that come into view.
 # It is the yardstick for any "affine consistency": a loss that is to buy robustness must be compared with a method that has it
@@ -517,14 +505,14 @@ robustness_figure(robust)
 from tutseg.methods import build_method
 from tutseg.report.one_image import hardest
 
-worst = [source.ids.index(name) for name in hardest(table, "table-1/s3-net-paper", 3)]
+worst = [source.ids.index(name) for name in hardest(table, "s3-net-paper", 3)]
 bad, bad_truth = pictures.floats(torch.tensor(worst))
 shown = {}
 for name in ("k-means-2", "s3-net-paper", "s3-net-code", "s3-net-meant"):
-    run = EXPERIMENTS[f"table-1/{name}"]
-    method = build_method(run.method, **run.options, **settings["cut"].get(run.method, {}))
+    trial = next(item.trial for item in table if item.name == name)
+    method = build_method(trial.method, **trial.options)
     clusters = method.segment(bad.to(settings["device"]), [picture_seed(0, source.ids[i]) for i in worst]).cpu()
-    shown |= {name: scored_masks(clusters, bad, bad_truth, [("oracle", 0)])["oracle"]}
+    shown |= {name: scored_masks(clusters, bad, bad_truth, ["oracle"])["oracle"]}
 contours((bad.permute(0, 2, 3, 1) * 255).byte().numpy(), bad_truth[:, 0].bool().numpy(), shown)
 # %% [markdown]
 # ## Move it yourself
@@ -556,17 +544,17 @@ stop_table(traces, images, truth, ids)
 # ## The three weights
 #
 # The paper searched a grid between 0 and 3 on ten dermoscopic pictures and kept $\lambda = (1.2, 0.3, 0.3)$. Here is such a
-# search: 48 combinations on ten drawn pictures of 48 px (`python benchmarks/lambdas.py --size 48`). A search always finds
+# search: 48 combinations on ten drawn pictures of 48 px (`tutseg grid experiments/s3-net/lambda.yaml`). A search always finds
 # something better than the first guess; whether it found a property of the method or of those ten pictures is seen on
 # pictures that it did not use.
 
 # %%
 from tutseg.report.lambdas import lambda_explorer, lambda_table
 
-lambda_table(results / "s3-net-lambda" / "scores-synth.csv")
+lambda_table(results / "lambda")
 
 # %% tags=["hide-input"]
-lambda_explorer(results / "s3-net-lambda")
+lambda_explorer(results / "lambda")
 # %% [markdown]
 # The best of the grid under the oracle leaves both new losses out. And the best on one half of the pictures does no better
 # on the other half than the weights that were printed: what such a search finds is its ten pictures. (A picture of 48 px
@@ -590,8 +578,8 @@ lambda_explorer(results / "s3-net-lambda")
 # What a switch is worth in Dice, beginning with the `paper` reading and changing one thing at a time:
 
 # %%
-switched = rows["variant"].str.startswith(("switches/", "modules/")) | (rows["variant"] == "table-2/paper-ce-at-s")
-difference_table(groups(rows[switched]), "paper-ce-at-s")
+printed = [item for item in ablation if item.name == "paper-ce-at-s"]
+difference_table(in_groups(printed + switches), "paper-ce-at-s")
 
 # %% [markdown]
 # ## What contradicts

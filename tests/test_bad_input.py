@@ -18,7 +18,8 @@ from PIL import Image
 
 from tutseg.training import fit as loop
 from tutseg.training.checkpoint import read_weights, save_weights
-from tutseg.training.run import build_for, load_run
+from tutseg.training.run import load_run
+from tutseg.training.start import build_for
 from tutseg.training.trial import make_trial
 
 SMALL = {"net": "unet-s", "size": 32, "steps": 2, "batch": 2, "labelled": 0.2, "out": "out"}
@@ -187,11 +188,11 @@ CASES = [
     Case("no picture at all", train(), ("p03.jpg", "not a picture", "fetch it again"), text_as_picture),
     Case("two pictures of one stem", train(), ("p03.jpg", "p03.jpeg", "keep one"), same_stem),
     Case("share that gives no picture", train(labelled=0.01), ("labelled", "0.01", "at least 0.1")),
-    Case("share above one", train(labelled=1.5), ("labelled", "1.5", "less than or equal to 1")),
+    Case("share above one", train(labelled=1.5), ("labelled", "1.5", "(0, 1]")),
     Case("fold out of range", train(fold=5), ("fold", "5", "less than or equal to 4")),
     Case("size off the stride", train(size=40), ("size 40", "unet-s", "32 or 48")),
     Case("unknown method", train("dmefd"), ("method", "dmefd", "dme-fd")),
-    Case("method of one image", train("s3-net"), ("s3-net", "tutseg methods")),
+    Case("net for a method of one image", train("s3-net"), ("labelled", "s3-net", "tutseg methods")),
     Case("unknown net", train(net="unets"), ("net", "unets", "unet-s")),
     Case("unknown data", train(data="isic18"), ("data", "isic18", "isic2018")),
     Case("unknown method option", train("dme-fd", "-o", "tao=0.9"), ("tao", "tutseg methods dme-fd")),
@@ -203,8 +204,8 @@ CASES = [
     Case("no steps", train(steps=0), ("steps", "greater than 0")),
     Case("unknown device", train(device="tpu"), ("tpu", "cpu or cuda")),
     Case("unknown protocol", train(protocol="fair"), ("protocol", "fair", "'honest' or 'paper'")),
-    Case("start from nothing", train(start="nowhere"), ("nowhere", "does not exist", "run folder")),
-    Case("start from another net", train(start="run", net="mobilenet-unet"), ("run", "shape")),
+    Case("start from nothing", train("dme-fd", "--input", "start=nowhere"), ("nowhere", "pin it")),
+    Case("start from what is not here", train("dme-fd", "--input", f"start={'0' * 16}"), ("0000", "not finished")),
     Case("folder of another trial", train(), ("out", "another trial", "--out"), other_trial),
     Case("folder of something else", train(), ("out", "another trial", "--out"), out_with_broken_config),
     Case("out is a file", train(), ("out", "cannot write", "--out"), out_is_a_file),
@@ -234,7 +235,7 @@ CASES = [
     Case("unknown data to verify", ["data", "verify", "isic18"], ("isic18", "isic2018")),
     Case("unknown command", ["trian"], ("trian", "train", "--help")),
     Case("missing argument", ["score", "here"], ("truth", "--help")),
-    Case("missing spec", ["grid", "none.yaml"], ("none.yaml", "results/specs")),
+    Case("missing spec", ["grid", "none.yaml"], ("none.yaml", "experiments")),
     Case("too small a drawing", ["data", "synth", "--size", 8, "--out", "out"], ("size 8", "32")),
 ]
 
@@ -353,9 +354,9 @@ def ctrl_c():
 
 @pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_while_reading_says_so(tutseg, here, monkeypatch):
-    from tutseg.training import run
+    from tutseg.training import pictures
 
-    monkeypatch.setattr(run, "load_pictures", lambda *_: signal.raise_signal(signal.SIGINT))
+    monkeypatch.setattr(pictures, "load_pictures", lambda *_: signal.raise_signal(signal.SIGINT))
     said = tutseg(*train(root=here))
     assert said.code == 2 and said.err.startswith("tutseg: interrupted") and said.err.count("\n") == 1
 

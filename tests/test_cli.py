@@ -11,7 +11,7 @@ from PIL import Image
 
 from tutseg.cli import app
 from tutseg.training.checkpoint import save_weights
-from tutseg.training.run import build_for
+from tutseg.training.start import build_for
 from tutseg.training.trial import Trial, make_trial
 
 COMMANDS = [[command.name or command.callback.__name__] for command in app.registered_commands]

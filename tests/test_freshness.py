@@ -9,6 +9,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from tutseg.code import REGISTRIES
 from tutseg.errors import InputError
 from tutseg.workflow.freshness import changed, inputs, sources, stamp
 from tutseg.workflow.notebooks import BookFailed, execute
@@ -35,14 +36,12 @@ def found_by(code: str, words: tuple[str, ...] = ()) -> set[str]:
     [
         "import tutseg.errors",
         "from tutseg import files",
-        "from tutseg.report.pages import nets; nets(None)",
         "import tutseg.workflow.book",
         "from tutseg.methods import build_method; build_method('dme-fd', size=32, net='mobilenet-unet')",
     ],
 )
 def test_no_file_that_python_loads_is_missed(code):
-    found = found_by(code)
-    assert loaded_by(code) <= found
+    assert loaded_by(code) - set(REGISTRIES) <= found_by(code)
 
 
 def test_only_the_methods_named_count():
@@ -183,17 +182,6 @@ def test_a_failing_page_tells_its_error_and_leaves_the_last_good_one(executed, t
     assert str(failure.value) == f"page.ipynb: ZeroDivisionError: integer division or modulo by zero\n{partial}"
     assert "1,2 1" in partial.read_text()
     assert target.read_bytes() == before
-
-
-def test_a_net_that_a_module_names_on_the_way_counts(tmp_path):
-    from tutseg.nets import CARDS
-
-    name, module = next((name, card.module.split(".")[-1]) for name, card in CARDS.items())
-    for file, text in {"training.py": f"DEFAULT = {name!r}", f"nets/{module}.py": "", "nets/__init__.py": ""}.items():
-        (tmp_path / file).parent.mkdir(exist_ok=True)
-        (tmp_path / file).write_text(text)
-    found = sources("import tutseg.training", (), tmp_path)
-    assert tmp_path / "nets" / f"{module}.py" in found
 
 
 @pytest.mark.parametrize(

@@ -19,9 +19,11 @@ import yaml
 
 from tutseg.errors import InputError
 from tutseg.files import alone, held
+from tutseg.training.evidence import write_evidence
+from tutseg.training.spec import Spec, only, read_spec, scales_of
 from tutseg.training.trial import make_trial
 from tutseg.workflow import grid
-from tutseg.workflow.grid import collect_results, failures, forecast, read_spec, run_serial, states
+from tutseg.workflow.grid import failures, forecast, run_serial, states
 
 TINY = {"data": "synth", "net": "unet-s", "size": 32, "steps": 1, "batch": 2, "labelled": 0.3}
 DRAWN = {"n": 30, "size": 32}
@@ -74,6 +76,10 @@ def fake(trial, seconds=2.0, **fields) -> dict:
     }
 
 
+def collect(spec: Spec, out: Path) -> Path:
+    return write_evidence(spec.named, out / spec.evidence, spec.keep)
+
+
 def finish(trial, runs: Path, **fields) -> None:
     (runs / trial.id).mkdir(parents=True, exist_ok=True)
     (runs / trial.id / "result.json").write_text(json.dumps(fake(trial, **fields)))
@@ -91,12 +97,13 @@ def test_a_spec_is_every_combination_of_every_block_over_the_defaults(tmp_path):
         grid={"method": ["supervised", "cps"], "labelled": [0.1, 0.2, 0.4], "seed": [0, 1]},
         also=[{"defaults": {"method": "dme-fd", "size": 64}, "grid": {"options": [{"tau": 0.5}, {"tau": 0.7}]}}],
     )
-    trials = read_spec(path).trials
+    spec = read_spec(path)
+    trials = spec.trials
     assert len(trials) == 2 * 3 * 2 + 2 and len({t.id for t in trials}) == 14
     assert Counter(t.labelled for t in trials) == {0.1: 4, 0.2: 4, 0.4: 4, 0.3: 2}
     assert [t.options for t in trials[-2:]] == [{"tau": 0.5}, {"tau": 0.7}]
     assert {(t.method, t.size) for t in trials} == {("supervised", 32), ("cps", 32), ("dme-fd", 64)}
-    assert {t.paper for t in trials} == {"sam-kd"}
+    assert spec.evidence == Path("sam-kd/tiny")
 
 
 def test_a_trial_listed_twice_is_run_once(tmp_path):
@@ -131,7 +138,7 @@ def test_a_scale_goes_over_the_defaults_and_under_a_block(tmp_path):
         ({"defaults": {"method": "cps"}, "grid": {"seed": 3}}, "write a list"),
         ({"grid": {"method": "cps"}}, "write a list"),
         ({"defaults": {"method": "cps"}}, "lists no trial"),
-        ({"grid": {"method": ["cps"], "labelled": [2]}}, "labelled"),
+        ({"grid": {"method": ["cps"], "labelled": [1.5]}}, "labelled"),
     ],
 )
 def test_a_wrong_spec_is_one_line_that_names_the_fault(tmp_path, spec, said):
@@ -148,12 +155,55 @@ def test_a_missing_or_broken_file_is_named(tmp_path):
             read_spec(tmp_path / name)
 
 
-def test_the_specs_of_the_project_can_be_read():
-    paths = sorted((Path(__file__).resolve().parents[1] / "results" / "specs").glob("*.yaml"))
-    assert paths
-    for path in paths:
-        spec = read_spec(path)
-        assert spec.name == path.stem and spec.trials
+SPECS = sorted((Path(__file__).resolve().parents[1] / "experiments").glob("*/*.yaml"))
+
+
+@pytest.mark.parametrize("path", SPECS, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_every_spec_of_the_project_can_be_read_at_every_scale(path):
+    for scale in scales_of(path) or [""]:
+        spec = read_spec(path, scale)
+        assert spec.trials and spec.paper == path.parent.name
+        assert spec.name == "-".join(filter(None, (path.stem, scale)))
+
+
+def test_all_specs_of_the_project_are_seen():
+    assert len(SPECS) >= 18 and {path.parent.name for path in SPECS} >= {"dme-fd", "s3-net", "drawn"}
+
+
+def test_a_scale_can_name_rows_shrink_methods_and_replace_a_grid(tmp_path):
+    also = [
+        {"name": "a", "defaults": {"method": "k-means"}, "grid": {"seed": [0, 1]}},
+        {"name": "k={options[k]}", "defaults": {"method": "k-means"}, "grid": {"options": [{"k": 2}, {"k": 3}]}},
+        {"name": "c", "defaults": {"method": "otsu"}, "grid": {"seed": [0, 1]}},
+    ]
+    scale = {"size": 64, "only": ["a", "k={options[k]}"], "rows": {"a": {"pictures": 3}}, "grid": {"seed": [7]}}
+    path = write(tmp_path, also=also, scales={"lab": scale | {"options_of": {"k-means": {"iterations": 5}}}})
+    spec = read_spec(path, "lab")
+    assert [(spec.rows[t.id], t.seed, t.pictures) for t in spec.trials] == [
+        ("a", 7, 3),
+        ("k=2", 0, None),
+        ("k=3", 0, None),
+    ]
+    assert all(t.options["iterations"] == 5 and t.size == 64 for t in spec.trials)
+
+
+def test_what_means_nothing_to_a_method_is_refused(tmp_path):
+    with pytest.raises(InputError, match="labelled means nothing to otsu"):
+        read_spec(write(tmp_path, defaults={"method": "otsu", "labelled": 0.1}, grid={"seed": [0]}))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("name: 2026-01-01\ngrid: {method: [cps]}", "put it in quotes"),
+        ("grid: {method: [cps]}\nalso: {defaults: {seed: 1}}", "also is .* it must be a list"),
+        ("grid: {method: [cps]}\ndefaults: [1]", "defaults is .* it must be a mapping"),
+    ],
+)
+def test_a_field_of_another_type_is_one_line(tmp_path, text, said):
+    (tmp_path / "spec.yaml").write_text(text)
+    with pytest.raises(InputError, match=said):
+        read_spec(tmp_path / "spec.yaml")
 
 
 # ------------------------------------------------------------------------------------------------ state and forecast
@@ -221,17 +271,35 @@ def test_shards_share_the_trials_and_the_cheapest_come_first(tmp_path, runs):
     assert order == sorted(order) and len(order) == 8
 
 
-def test_a_trial_to_start_from_is_listed_and_run_first(tmp_path, runs):
-    drawn = {"method": "supervised", "steps": 9}
-    defaults = TINY | {"method": "cps", "steps": 3, "start": drawn}
-    spec = read_spec(write(tmp_path, defaults=defaults, grid={"seed": [0, 1]}))
-    first, child = spec.trials[:2]
-    assert [t.start for t in spec.trials] == ["", first.id, "", spec.trials[2].id]
-    assert (first.seed, first.net, first.steps, child.steps) == (0, "unet-s", 9, 3)
-    for chosen in (spec, grid.only(spec, child.id)):
+def chain(tmp_path) -> Spec:
+    """Two seeds of a trial whose parent has a parent of its own."""
+    first = {"method": "supervised", "steps": 9}
+    second = {"method": "supervised", "steps": 6, "inputs": {"start": first}}
+    defaults = TINY | {"method": "cps", "steps": 3, "inputs": {"start": second}, "data_options": DRAWN}
+    return read_spec(write(tmp_path, defaults=defaults, grid={"seed": [0, 1]}))
+
+
+def test_what_a_trial_is_made_from_is_listed_and_run_first(tmp_path, runs):
+    spec = chain(tmp_path)
+    first, second, child = spec.trials[:3]
+    assert [t.inputs.get("start") for t in spec.trials[:3]] == [None, first.id, second.id]
+    assert [(t.seed, t.net, t.steps) for t in (first, second, child)] == [(0, "unet-s", n) for n in (9, 6, 3)]
+    for chosen in (spec, only(spec, child.id)):
         order = []
         run_serial(chosen, attempt=lambda trial, *_, order=order: order.append(trial.id) or True)
-        assert order[:2] == [first.id, child.id]
+        assert [name for name in order if name in (first.id, second.id, child.id)][:3] == [
+            first.id,
+            second.id,
+            child.id,
+        ]
+
+
+def test_a_chain_runs_and_every_parent_is_pinned(tmp_path, runs):
+    spec = only(chain(tmp_path), chain(tmp_path).trials[2].id)
+    assert run_serial(spec, device="cpu") == []
+    first, second, child = (json.loads((runs / t.id / "result.json").read_text()) for t in chain(tmp_path).trials[:3])
+    assert second["provenance"]["input start"] == first["weights"][:16]
+    assert child["provenance"]["input start"] == second["weights"][:16]
 
 
 def test_two_processes_on_one_trial_run_it_once(tmp_path, runs, monkeypatch):
@@ -282,7 +350,7 @@ def measured(folder: Path) -> tuple[list[dict[str, str]], str]:
     """A collected table without what a clock decides."""
     rows = list(csv.DictReader(io.StringIO((folder / "trials.csv").read_text())))
     return [{k: v for k, v in row.items() if not k.startswith("seconds_") and k != "date"} for row in rows], (
-        folder / "dice.csv"
+        folder / "per_image.csv"
     ).read_text()
 
 
@@ -317,19 +385,17 @@ def test_sixty_trials_killed_three_times_end_with_the_same_table(tmp_path, runs,
     # a kill costs the trial it met, and nothing else is begun twice
     assert sum(len(begun[name]) for name in ended) - 60 <= cut <= 3
 
-    whole = measured(collect_results(spec, tmp_path / "killed"))
+    whole = measured(collect(spec, tmp_path / "killed"))
     assert len(whole[0]) == 60
     monkeypatch.setenv("TUTSEG_RUNS", str(tmp_path / "straight"))
     # every fourth trial, run here without a break, gives the very same numbers
-    straight = grid.Spec(spec.name, "", spec.trials[:60:4])
+    straight = Spec(spec.name, spec.paper, "", spec.trials[:60:4])
     assert run_serial(straight, device="cpu") == []
-    again = measured(collect_results(straight, tmp_path / "again"))
+    again = measured(collect(straight, tmp_path / "again"))
     chosen = [trial.id for trial in straight.trials]
     assert again[0] == [row for row in whole[0] if row["id"] in chosen]
-    pick = lambda text: [[row["image"], *(row[c] for c in chosen)] for row in csv.DictReader(io.StringIO(text))]
-    shown = {row[0]: row[1:] for row in pick(whole[1])}
-    for image, *cells in pick(again[1]):
-        assert cells == shown[image]
+    of = lambda text: {row["trial"]: row for row in csv.DictReader(io.StringIO(text))}
+    assert of(again[1]) == {name: row for name, row in of(whole[1]).items() if name in chosen}
 
 
 def test_collecting_takes_two_clinics_for_two_data_sets(tmp_path, runs):
@@ -337,22 +403,23 @@ def test_collecting_takes_two_clinics_for_two_data_sets(tmp_path, runs):
     spec = read_spec(write(tmp_path, defaults=TINY | {"method": "supervised"}, grid={"data_options": clinics}))
     for trial, fingerprint in zip(spec.trials, ("d0", "d1"), strict=True):
         finish(trial, runs, data=fingerprint)
-    with open(collect_results(spec, tmp_path / "out") / "trials.csv", newline="") as file:
+    with open(collect(spec, tmp_path / "out") / "trials.csv", newline="") as file:
         assert [row["fingerprint"] for row in csv.DictReader(file)] == ["d0", "d1"]
 
 
 def test_collecting_refuses_nothing_and_mixed_data(tmp_path, runs):
     spec = read_spec(tiny(tmp_path, 2))
     with pytest.raises(InputError, match="no trial of tiny is finished"):
-        collect_results(spec, tmp_path / "out")
+        collect(spec, tmp_path / "out")
     finish(spec.trials[0], runs)
-    folder = collect_results(spec, tmp_path / "out")
-    assert (folder / "dice.csv").read_text() == f"image,{spec.trials[0].id}\na,0.4000\nb,0.6000\n"
+    folder = collect(spec, tmp_path / "out")
+    told = (folder / "per_image.csv").read_text()
+    assert told == f"trial,view,score,a,b\n{spec.trials[0].id},net,dice,0.4000,0.6000\n"
     (row,) = csv.DictReader(io.StringIO((folder / "trials.csv").read_text()))
-    assert (row["data"], row["fingerprint"], row["method"], row["seed"]) == ("synth", "d0", "supervised", "0")
+    assert (row["fingerprint"], row["method"], row["net"]) == ("d0", "supervised", "unet-s")
     finish(spec.trials[1], runs, data="d1")
     with pytest.raises(InputError, match="different versions of synth"):
-        collect_results(spec, tmp_path / "out")
+        collect(spec, tmp_path / "out")
 
 
 # --------------------------------------------------------------------------------------------- Snakemake and SLURM

@@ -15,16 +15,17 @@ import numpy as np
 import pytest
 
 from tutseg.errors import InputError
+from tutseg.files import atomic_write, csv_text
 from tutseg.papers import ledger
 from tutseg.papers.claims import load_claims, paired_bootstrap
-from tutseg.papers.ledger import coverage, entries, read_evidence, verdicts
+from tutseg.papers.ledger import coverage, entries, verdicts
 from tutseg.papers.tables import load_paper, papers
 from tutseg.report import ledger as drawn
 from tutseg.report.forest import forest
 from tutseg.report.pages import GENERATED
 from tutseg.report.paper_table import paper_table
+from tutseg.training.evidence import read_evidence, write_evidence
 from tutseg.training.trial import make_trial
-from tutseg.workflow.grid import Spec, collect_results
 
 ROOT = Path(__file__).resolve().parents[1]
 BASE = {"data": "isic2018", "net": "mobilenet-unet", "size": 96, "steps": 300, "labelled": 0.04}
@@ -73,10 +74,10 @@ def run(tmp_path, monkeypatch):
 
 @pytest.fixture
 def collected(run, tmp_path):
-    """The evidence of the trials given, through `collect_results`, without the runs."""
+    """The evidence of the trials given, through `write_evidence`, without the runs."""
 
     def collect(*trials, name="spec"):
-        collect_results(Spec(name, "", trials), tmp_path / "results")
+        write_evidence([("", trial) for trial in trials], tmp_path / "results" / "paper" / name)
         return read_evidence(tmp_path / "results", runs=False)
 
     return collect
@@ -162,7 +163,7 @@ def test_setups_are_never_mixed_and_the_best_is_chosen(run, collected):
 def test_two_versions_of_the_data_are_two_setups(run, collected, tmp_path):
     a = seeds(run)
     b = [run(seed=seed, data_stamp="d1", level=0.05) for seed in (3, 4)]
-    collect_results(Spec("b", "", tuple(b)), tmp_path / "results")
+    write_evidence([("", trial) for trial in b], tmp_path / "results" / "paper" / "b")
     ours = cell(entries("dme-fd", 1, collected(*a, name="a"))).ours
     assert {item.provenance["data"] for item in ours.trials} == {"d0"} and ours.seeds == 3
 
@@ -181,8 +182,8 @@ def test_one_trial_serves_every_paper_that_prints_its_row(run, collected):
     assert {row["name"]: row["ours"] > 0 for row in coverage(evidence)} == {
         "dme-fd": True, "sam-kd": True, "dale": False, "ssgnet": False, "s3-net": False,
     }  # fmt: skip
-    other = run(seed=0, paper="sam-kd")  # the same training, listed for another paper
-    assert len(collected(*seeds_of(evidence), other)) == 3
+    collected(*seeds_of(evidence), name="another")  # the same trainings, listed by another spec
+    assert len(collected(*seeds_of(evidence))) == 3
 
 
 def seeds_of(evidence):
@@ -200,10 +201,12 @@ def test_rows_that_name_their_network_are_of_that_network_alone(run, collected):
 
 def test_damaged_evidence_is_named(run, collected, tmp_path):
     collected(*seeds(run))
-    path = tmp_path / "results" / "spec" / "trials.csv"
-    path.write_text(path.read_text().replace("supervised", "supervised", 1).replace(",300,", ",three,"))
-    with pytest.raises(InputError, match="steps"):
-        read_evidence(tmp_path / "results", runs=False)
+    path = tmp_path / "results" / "paper" / "spec" / "trials.csv"
+    whole = path.read_text()
+    for edit, said in ((",0.04,", "labelled"), (",0.04,", "its fields are those of trial")):
+        path.write_text(whole.replace(edit, ",much," if said == "labelled" else ",0.08,", 1))
+        with pytest.raises(InputError, match=said):
+            read_evidence(tmp_path / "results", runs=False)
 
 
 # ------------------------------------------------------------------------------------------------------- the claims
@@ -247,35 +250,30 @@ def test_sides_of_a_claim_share_their_setup(run, collected):
     assert found.verdict.verdict == "not reproduced" and {i.trial.steps for i in found.trials} == {600}
 
 
-def test_one_image_scores_are_evidence_with_the_truths_choice_and_nothing_masked(tmp_path, monkeypatch):
-    from tutseg.training.one_image import COLUMNS
-
-    monkeypatch.setenv("TUTSEG_RUNS", str(tmp_path / "none"))
-    level = {"s3-net-paper": 0.1, "s3-net-code": 0.3, "sgscn": 0.0, "ms-former": 0.02, "iic": 0.0}
-    rows, origins = [], []
+def one_image_evidence(tmp_path):
+    """Trials on PH2 as `write_evidence` keeps them: the oracle's scores, and better ones by leak and rule."""
+    level = {"s3-net-paper": 0.1, "s3-net-code": 0.3, "sgscn": 0.0, "ms-former": 0.02}
+    trials, series = [], []
     for name, gain in level.items():
         options = {"reading": name.removeprefix("s3-net-")} if name.startswith("s3-net") else {}
-        common = {"variant": f"table-1/{name}", "data": "ph2", "size": 96}
-        row = common | {"method": "s3-net" if options else name, "options": json.dumps(options), "reading": ""}
         for seed in range(3):
-            for i, dice in enumerate(scores(gain - 0.3, seed, name)):
-                own = {"id": f"IMD{i:03d}", "seed": seed, "hm": 1 - dice / (2 - dice), "xor": 0.2}
-                rows.append(row | own | {"dice": dice, "rule": "oracle", "leak": 0})
-                rows += [
-                    row | own | {"dice": 0.99, "rule": rule, "leak": leak}
-                    for rule, leak in (("oracle", 4), ("darkest", 0))
-                ]
-        origins.append(
-            common | {"fingerprint": "f", "device": "cpu", "torch": "2", "code": "c", "command": "python it"}
-        )
-    (tmp_path / "results/s3-net-ph2").mkdir(parents=True)
-    for file, columns, lines in (("scores", COLUMNS, rows), ("provenance", list(origins[0]), origins[:-1])):
-        with open(tmp_path / f"results/s3-net-ph2/{file}.csv", "w", newline="") as handle:
-            writer = csv.DictWriter(handle, columns)
-            writer.writeheader()
-            writer.writerows(lines)
-    evidence = read_evidence(tmp_path / "results")
-    # the last one, iic, has no provenance: half done
+            fields = {"method": "s3-net" if options else name, "data": "ph2", "seed": seed, "options": options}
+            trial = make_trial(**fields)
+            dice = scores(gain - 0.3, seed, name)
+            for view, values in (("oracle", dice), ("oracle+4", dice * 0 + 0.99), ("darkest", dice * 0 + 0.99)):
+                about = trial.given | {"options": json.dumps(options)} if view == "oracle" else {}
+                about |= {"fingerprint": "f", "n_test": IMAGES, "name": name} if about else {}
+                trials.append({"id": trial.id, "view": view, "dice_per_image": values.mean(), **about})
+                images = {f"IMD{i:03d}": value for i, value in enumerate(values)}
+                series.append({"trial": trial.id, "view": view, "score": "dice", **images})
+    folder = tmp_path / "results/s3-net/table-1-ph2"
+    atomic_write(folder / "trials.csv", csv_text(trials[:1] + trials[1:]))
+    atomic_write(folder / "per_image.csv", csv_text(series))
+    return read_evidence(tmp_path / "results", runs=False)
+
+
+def test_one_image_scores_are_evidence_with_the_truths_choice_and_nothing_masked(tmp_path):
+    evidence = one_image_evidence(tmp_path)
     assert {item.trial.method for item in evidence} == {"s3-net", "sgscn", "ms-former"}
     cell = next(
         e for e in entries("s3-net", 1, evidence) if (e.cell.row, e.cell.metric) == ("Our Method", "dice") and e.ours

@@ -4,9 +4,11 @@ import math
 from functools import partial
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from scipy import ndimage
 from sklearn.cluster import KMeans as SklearnKMeans
 from sklearn.decomposition import PCA
@@ -28,7 +30,11 @@ from tutseg.methods.one_image.stack import Stack
 from tutseg.methods.one_image.trace import trace
 from tutseg.methods.one_image.warps import affine_grid, inside, move
 from tutseg.metrics import per_image
-from tutseg.training import one_image as run
+from tutseg.training import one_image as task
+from tutseg.training import pictures
+from tutseg.training.run import run_trial
+from tutseg.training.spec import experiments, read_spec, scales_of
+from tutseg.training.trial import make_trial
 
 SMALL = {
     "kanezaki": {"steps": 3, "clusters": 6},
@@ -239,7 +245,7 @@ def test_move_follows_its_matrix_and_the_inverse_undoes_it(shape):
 
 def test_what_turns_into_view_is_the_mirror_image():
     picture, wide = torch.rand(1, 1, 20, 30), 12
-    change = run.Change(angle=25, scale=0.9, shear=5)
+    change = task.Change(angle=25, scale=0.9, shear=5)
     mirrored = torch.tensor(np.pad(picture[0, 0].numpy(), wide, mode="symmetric"))[None, None]
     expected = move(mirrored, change.grid(mirrored))[..., wide:-wide, wide:-wide]
     assert torch.allclose(change.place(picture, "bilinear"), expected, atol=1e-4)
@@ -421,50 +427,72 @@ class Discs:
         return Sample(image.astype(np.uint8), disc.astype(np.uint8), self.ids[index], self.ids[index])
 
 
-def _evaluate(out, seeds=(0, 1), **rest):
-    source = Discs()
-    arguments = {"options": {"k": 2}, "device": "cpu", "out": out, "on_picture": lambda done, total: None, **rest}
-    return run.evaluate_one_image("k-means", source, seeds, 48, **arguments), source.read
+@pytest.fixture
+def evaluate(tmp_path, monkeypatch):
+    """Runs k-means on `Discs` as a trial; gives its result and per-image rows."""
+    monkeypatch.setattr("tutseg.training.pictures.open_source", lambda name, root, **options: Discs())
+    pictures._pictures.cache_clear()
+    yield lambda name, **fields: _evaluate(tmp_path / name, **fields)
+    pictures._pictures.cache_clear()
 
 
-def test_evaluation_writes_tidy_rows_and_takes_up_where_it_stopped(tmp_path):
-    out = tmp_path / "scores.csv"
-    first, read = _evaluate(out, seeds=(0,), pictures=2)
-    assert read == 2 and len(first) == 2 * len(run.SCORED) and set(first["id"]) == {"a", "d"}
-    rows, read = _evaluate(out)
-    assert read == 4 and len(rows) == 4 * 2 * len(run.SCORED)
-    assert not rows.duplicated([*run.KEY, "rule", "leak"]).any() and list(rows.columns) == run.COLUMNS
-    again, read = _evaluate(out)
-    assert read == 0 and again.drop(columns="seconds").equals(run.read_rows(out).drop(columns="seconds"))
-    assert len(again) == len(rows)
+def _evaluate(folder, **fields):
+    trial = make_trial(**{"method": "k-means", "data": "folder", "size": 48, "options": {"k": 2}} | fields)
+    result = run_trial(trial, out=folder, device="cpu")
+    rows = pd.read_csv(folder / "per_image.csv")
+    return result, rows
+
+
+def test_every_picture_is_scored_by_every_view(evaluate, tmp_path):
+    result, rows = evaluate("two", pictures=2)
+    assert result["n"] == {"test": 2} and set(rows["id"]) == {"a", "d"} and len(rows) == 2 * len(task.VIEWS)
+    assert list(result["scores"]) == list(task.VIEWS) and "weights" not in result
+    _, rows = evaluate("all")
     assert np.allclose(rows["hm"], 1 - rows["dice"] / (2 - rows["dice"]))  # HM = 1 - J, picture by picture
-    wide = rows.pivot_table(index=["id", "seed"], columns=["rule", "leak"], values="dice")
-    assert (wide[("oracle", 4)] >= wide[("oracle", 0)]).all() and wide[("contrast", 0)].min() > 0.95
-    other, _ = _evaluate(out, options={"k": 3})
-    assert len(other) == 2 * len(rows) and set(other["options"]) == {'{"k":2}', '{"k":3}'}
+    wide = rows.pivot_table(index="id", columns="view", values="dice")
+    assert (wide["oracle+4"] >= wide["oracle"]).all() and wide["contrast"].min() > 0.95
+    maps = sorted((tmp_path / "all/maps").iterdir())
+    assert [path.stem for path in maps] == list("abcd") and np.asarray(Image.open(maps[0])).max() == 1
 
 
-def test_evaluation_refuses_a_foreign_table(tmp_path):
-    (tmp_path / "x.csv").write_text("a,b\n1,2\n")
-    with pytest.raises(InputError, match="another file"):
-        _evaluate(tmp_path / "x.csv")
+def test_an_interrupted_run_goes_on_where_it_stopped(evaluate, monkeypatch, tmp_path):
+    whole, rows = evaluate("whole")
+    segmented, segment = [], task._segment
+
+    def stop_at_third(method, images, truth, ids, *rest):
+        segmented.extend(ids)
+        if len(segmented) == 3:
+            raise KeyboardInterrupt
+        return segment(method, images, truth, ids, *rest)
+
+    monkeypatch.setattr(task, "_segment", stop_at_third)
+    with pytest.raises(KeyboardInterrupt):
+        evaluate("parts")
+    result, again = evaluate("parts")
+    assert segmented == ["a", "b", "c", "c", "d"]
+    assert again.drop(columns="seconds").equals(rows.drop(columns="seconds")) and result["scores"] == whole["scores"]
+    assert not (tmp_path / "parts/pictures.json").exists()
 
 
-def test_colours_do_not_notice_a_turn_but_hairs_cost_labels(tmp_path):
-    turned, _ = _evaluate(tmp_path / "turn.csv", change=run.Change(angle=90))
-    assert set(turned["change"]) == {"angle=90"} and turned["flips"].max() == 0
-    slanted, _ = _evaluate(tmp_path / "slant.csv", change=run.Change(angle=20, shear=5))
-    honest = slanted[slanted["leak"] == 0]
-    assert honest["flips"].max() < 0.03 and honest[honest["rule"] == "oracle"]["dice"].min() > 0.95
-    hairy, _ = _evaluate(tmp_path / "hair.csv", change=run.Change(hair=True))
+def test_a_wrong_change_or_too_many_pictures_is_one_line(evaluate):
+    with pytest.raises(InputError, match="did you mean angle"):
+        evaluate("x", change={"angel": 3})
+    with pytest.raises(InputError, match="5 pictures of folder, which has 4"):
+        evaluate("x5", pictures=5)
+
+
+def test_colours_do_not_notice_a_turn_but_hairs_cost_labels(evaluate):
+    _, turned = evaluate("turn", change={"angle": 90})
+    assert turned["flips"].max() == 0
+    _, slanted = evaluate("slant", change={"angle": 20, "shear": 5})
+    honest = slanted[~slanted["view"].str.contains("+", regex=False)]
+    assert honest["flips"].max() < 0.03 and honest[honest["view"] == "oracle"]["dice"].min() > 0.95
+    _, hairy = evaluate("hair", change={"hair": True})
     assert hairy["flips"].max() > 0.01
 
 
-def test_every_experiment_can_be_built():
-    assert {name.split("/")[0] for name in run.EXPERIMENTS} >= {"table-1", "table-2", "modules", "lambda", "robust"}
-    for name, spec in run.EXPERIMENTS.items():
-        method = build_method(spec.method, **spec.options)
-        assert isinstance(method, OneImageMethod), name
-    assert run.EXPERIMENTS["table-2/code-ce-at"].options["weights"] == [3.5, 0.2, 0]
-    with pytest.raises(InputError, match="table-1/iic"):
-        run.evaluate_experiment("table-1/icc", Discs(), [0], 32, "cpu", None)
+def test_every_one_image_trial_of_the_project_can_be_built():
+    for path in sorted((experiments() / "s3-net").glob("*.yaml")):
+        for scale in scales_of(path) or [""]:
+            for trial in read_spec(path, scale).trials:
+                assert isinstance(build_method(trial.method, **trial.options), OneImageMethod), trial.command

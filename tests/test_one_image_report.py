@@ -1,78 +1,100 @@
 """Tables of the one-image chapter against counts made by hand."""
 
+from pathlib import Path
+
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 
 from tutseg.errors import InputError
+from tutseg.files import atomic_write, canonical_json, csv_text
 from tutseg.methods.one_image.trace import Trace
 from tutseg.report import one_image as report
+from tutseg.report.groups import in_groups
 from tutseg.report.iterations import dice_of_steps, step_explorer, stop_table
 from tutseg.report.lambdas import lambda_explorer, lambda_table
 from tutseg.report.one_image_figures import robustness_figure
 from tutseg.report.s3_net import gradient_table, turn_table
-from tutseg.training.one_image import COLUMNS, SCORED
+from tutseg.training.evidence import Finished, View
+from tutseg.training.one_image import VIEWS
+from tutseg.training.trial import make_trial
 
 DICE = {("a", "p", 0): 0.5, ("a", "q", 0): 0.7, ("a", "p", 1): 0.6, ("a", "q", 1): 1.0}
 DICE |= {("b", "p", 0): 0.2, ("b", "q", 0): 0.4, ("b", "p", 1): 0.2, ("b", "q", 1): 0.4}
 
 
+def finished(name, seed, images, size=8, options=None, **fields) -> Finished:
+    """A trial's evidence; `images` is view -> score -> picture -> value."""
+    views = {view: View({score: {"per_image": 0.0} for score in scores}, {}, scores) for view, scores in images.items()}
+    trial = make_trial(method="k-means", data="synth", size=size, seed=seed, options=options or {}, **fields)
+    n = {"test": len(next(iter(next(iter(images.values())).values())))}
+    return Finished(
+        trial, name, views, n, {"data": "f", "command": f"tutseg train {name} --seed {seed}"}, "results/x/y"
+    )
+
+
+def made(names=("a", "b"), pictures="pq", shift=lambda view: 0.0, size=8, **scores) -> list[Finished]:
+    """Two rows, two pictures, two seeds; every view adds a point of Dice to the one before."""
+    found = []
+    for name in names:
+        for seed in (0, 1):
+            images = {}
+            for extra, view in enumerate(VIEWS):
+                dice = {p: DICE[name, p, seed] + extra / 100 + shift(view) for p in pictures}
+                images[view] = {"dice": dice, "hm": dict.fromkeys(pictures, 0.25), "xor": dict.fromkeys(pictures, 0.5)}
+                images[view] |= {score: dict.fromkeys(pictures, value) for score, value in scores.items()}
+            found.append(finished(name, seed, images, size, {"k": 2 + names.index(name)}))
+    return found
+
+
 @pytest.fixture(scope="module")
-def rows() -> pd.DataFrame:
-    """Two variants, two pictures, two seeds; every way of scoring adds a point of Dice to the one before."""
-    made = []
-    for (variant, picture, seed), dice in DICE.items():
-        for extra, (rule, leak) in enumerate(SCORED):
-            row = dict.fromkeys(COLUMNS, "") | {"variant": f"group/{variant}", "method": variant, "options": "{}"}
-            row |= {"data": "synth", "size": 8, "id": picture, "seed": seed, "rule": rule, "leak": leak}
-            made.append(row | {"dice": dice + extra / 100, "hm": 0.25, "xor": 0.5})
-    return pd.DataFrame(made, columns=COLUMNS)
+def items() -> list[Finished]:
+    return made()
 
 
-def test_groups_are_seeds_by_pictures(rows):
-    first, second = report.groups(rows)
+def test_groups_are_seeds_by_pictures(items):
+    first, second = in_groups(items)
     assert (first.name, second.name) == ("a", "b")
     assert np.allclose(first.values, [[0.5, 0.7], [0.6, 1.0]]) and np.allclose(second.values, [[0.2, 0.4]] * 2)
-    assert np.allclose(report.groups(rows, leak=6)[1].values, [[0.22, 0.42]] * 2)
-    halfway = rows[(rows["variant"] != "group/b") | (rows["id"] != "q") | (rows["seed"] != 1)]
-    assert np.allclose(report.groups(halfway)[1].values, [[0.2], [0.2]])
-    assert set(report.on_shared_pictures(halfway)["id"]) == {"p"}
-    assert len(report.on_shared_pictures(rows)) == len(rows)
+    assert np.allclose(in_groups(items, view="oracle+6")[1].values, [[0.22, 0.42]] * 2)
+    halfway = [*items[:3], items[3].on({"p"})]
+    assert np.allclose(in_groups(halfway)[1].values, [[0.2], [0.2]])
+    assert report.shared_pictures(halfway) == {"p"} and report.shared_pictures(items) == {"p", "q"}
+    assert [item.n["test"] for item in report.on_shared_pictures(halfway)] == [1] * 4
 
 
-def test_methods_table_stands_beside_the_paper(rows):
-    table = report.methods_table(rows, {"a": "Our Method"})
+def test_methods_table_stands_beside_the_paper(items):
+    table = report.methods_table(items, {"a": "Our Method"})
     of = dict(zip(table.heads, table.rows[0], strict=True))
     assert of["paper, PH2 (Table 1)"] == "88.0" and table.rows[1][1] == "–"
     assert of["oracle, no leak (± sd over seeds)"] == "70.0 ± 14.1"  # means over pictures: 60 and 80
     assert of["oracle, 4 px leak"].startswith("71.0") and of["oracle, 6 px leak"].startswith("72.0")
     assert of["label-free (darkest)"].startswith("73.0") and of["n = seeds × images"] == "2 × 2"
     assert of["sd over images"] == "15"  # 10 and 20
-    areas = dict(zip((other := report.areas_table(rows, {"a": "Our Method"})).heads, other.rows[0], strict=True))
+    areas = dict(zip((other := report.areas_table(items, {"a": "Our Method"})).heads, other.rows[0], strict=True))
     assert areas["HM: paper, PH2"] == "20.4" and areas["n = seeds × images"] == "2 × 2"
     assert [cell[:4] for head, cell in areas.items() if "ours" in head] == ["25.0", "50.0"]
-    assert report.hardest(rows, "group/a", 1) == ["p"]
+    assert report.hardest(items, "a", 1) == ["p"]
 
 
-def test_sizes_are_compared_on_what_both_have(rows):
-    larger = rows[(rows["variant"] == "group/a") & (rows["id"] == "q")].assign(size=16)
-    larger = larger.assign(dice=larger["dice"] - 0.1 * (larger["leak"] == 0))
-    table = report.size_table(larger, rows)
+def test_sizes_are_compared_on_what_both_have(items):
+    larger = made(("a",), "q", lambda view: -0.1 * ("+" not in view), size=16)
+    table = report.size_table(larger, items)
     assert [head for head in table.heads if "px" in head] == ["Dice at 16 px", "Dice at 8 px"]
     plain, leaked = table.rows
     assert plain[:4] == ("a", "0 px", "75.0 ± 21.2", "85.0 ± 21.2") and plain[4].startswith("-10.0 (-10.0")
     assert leaked[1:4] == ("4 px", "86.0 ± 21.2", "86.0 ± 21.2") and leaked[5] == "2 × 1"
 
 
-def test_sizes_without_a_common_picture_are_refused(rows):
+def test_sizes_without_a_common_picture_are_refused():
     with pytest.raises(InputError, match="both sizes"):
-        report.size_table(rows[rows["id"] == "p"], rows[rows["id"] == "q"])
+        report.size_table(made(pictures="p"), made(pictures="q"))
 
 
-def test_print_lies_inside_or_outside_the_interval(rows):
-    made = rows.assign(dice=0.8 + 0.08 * (rows["leak"] == 4), hm=0.204, xor=0.3)
-    table = report.printed_table(made, "group/a", "Our Method")
+def test_print_lies_inside_or_outside_the_interval():
+    of = lambda value: {"p": value, "q": value}
+    images = {view: {"dice": of(0.8 + 0.08 * (view == "oracle+4")), "hm": of(0.204), "xor": of(0.3)} for view in VIEWS}
+    table = report.printed_table([finished("a", seed, images) for seed in (0, 1)], "a", "Our Method")
     assert [line[:4] for line in table.rows[:2]] == [
         ("Dice", "0 px", "88.0", "80.0 ± 0.0"),
         ("Dice", "4 px", "88.0", "88.0 ± 0.0"),
@@ -80,28 +102,19 @@ def test_print_lies_inside_or_outside_the_interval(rows):
     assert [line[5] for line in table.rows] == ["outside", "inside", "inside", "inside", "outside", "outside"]
 
 
-def test_variants_with_fewer_pictures_are_left_out(rows):
-    halfway = rows[(rows["variant"] != "group/b") | (rows["id"] != "q")]
-    assert set(report.with_most_pictures(halfway)["variant"]) == {"group/a"}
-    assert len(report.with_most_pictures(rows)) == len(rows)
+def test_rows_with_fewer_pictures_are_left_out(items):
+    assert {item.name for item in report.with_most_pictures([*items[:2], items[2].on({"p"})])} == {"a"}
 
 
-def test_committed_scores_leave_out_what_is_half_done(rows, tmp_path):
-    rows.to_csv(tmp_path / "scores.csv", index=False)
-    origin = {"variant": "group/a", "n": 4, "data": "ph2", "fingerprint": "f", "size": 8, "device": "cpu"}
-    origin |= {"torch": "2", "commit": "c", "code": "d", "command": "python benchmarks/one_image_scores.py"}
-    (tmp_path / "provenance.csv").write_text(",".join(origin) + "\n" + ",".join(map(str, origin.values())))
-    kept, note = report.committed_scores(tmp_path)
-    assert set(kept["variant"]) == {"group/a"} and "fingerprint: f" in note and "one_image_scores" in note
-    assert report.methods_table(kept, {}, note).note == note
-    assert "fingerprint: f" in report.as_above(note) and "one_image_scores" not in report.as_above(note)
-    assert report.methods_table(kept, {}, note, "lung").heads[1] == "paper, LUNG (Table 1)"
+def test_a_table_names_where_its_rows_are_from(items):
+    note = report.methods_table(items, {}).note
+    assert "results/x/y" in note and "synth (f)" in note and "tutseg train" in note and "8 px" in note
+    assert report.methods_table(items, {}, "lung").heads[1] == "paper, LUNG (Table 1)"
 
 
-def test_seconds_are_medians_over_pictures_and_seeds(rows):
-    table = report.seconds_table(rows.assign(seconds=np.arange(len(rows)) % 3 + 1.0), "somewhere")
-    assert table.note == "somewhere" and len(table.rows) == rows["variant"].nunique()
-    assert all(1 <= float(row[1]) <= 3 for row in table.rows)
+def test_seconds_are_medians_over_pictures_and_seeds():
+    table = report.seconds_table(made(seconds=2.0))
+    assert [row[1:] for row in table.rows] == [("2", "2 to 2", "4")] * 2
 
 
 def test_the_lessons_hold_on_noise():
@@ -135,49 +148,56 @@ def test_what_the_stop_costs():
     }  # fmt: skip
 
 
+def searched(tmp_path, table, maps=()) -> Path:
+    """Evidence of a grid of weights: picture -> Dice under the oracle for each combination."""
+    folder = tmp_path / "lambda"
+    trials, series, shown = [], [], {}
+    for k, (weights, dice) in enumerate(table.items()):
+        trial = make_trial(method="s3-net", data="synth", options={"weights": list(weights)})
+        about = trial.given | {"options": canonical_json(trial.options), "fingerprint": "f", "n_test": len(dice)}
+        for view in VIEWS:
+            trials.append({"id": trial.id, "view": view, "name": "", "dice_per_image": 0.5, **about})
+            shift = 0.05 * (view == "darkest")
+            values = {f"p{i}": value + shift if "+" not in view else 1.0 for i, value in enumerate(dice)}
+            series.append({"trial": trial.id, "view": view, "score": "dice", **values})
+            series.append({"trial": trial.id, "view": view, "score": "clusters", **dict.fromkeys(values, k + 2)})
+            about = {}
+        if len(maps):
+            shown[trial.id] = maps[k]
+    atomic_write(folder / "trials.csv", csv_text(trials))
+    atomic_write(folder / "per_image.csv", csv_text(series))
+    np.savez(folder / "maps.npz", **shown)
+    return folder
+
+
 def test_a_search_over_weights_is_scored_on_pictures_it_did_not_see(tmp_path):
     """Four pictures; 3-0-0 is best on the first and third, 1.2-0.3-0.3 on the others."""
-    table = {"1.2-0.3-0.3": (0.1, 0.6, 0.3, 0.8), "3-0-0": (0.9, 0.2, 0.7, 0.4), "0-0-0": (0, 0, 0, 0)}
-    rows = []
-    for name, scores in table.items():
-        for i, dice in enumerate(scores):
-            for rule, leak in SCORED:
-                row = {"variant": f"lambda/{name}", "data": "synth", "id": f"p{i}", "rule": rule, "leak": leak}
-                rows.append(row | {"dice": dice if not leak else 1.0, "clusters": i + 1})
-    made = pd.DataFrame(rows).assign(data_fingerprint="f", size=8, device="cpu", threads=1, torch="2", seed=0)
-    made.assign(commit="c", code="d").to_csv(tmp_path / "scores-synth.csv")
-    found = {line[1]: line[3] for line in lambda_table(tmp_path / "scores-synth.csv").rows if line[0] == "oracle"}
+    table = {(1.2, 0.3, 0.3): (0.1, 0.6, 0.3, 0.8), (3, 0, 0): (0.9, 0.2, 0.7, 0.4), (0, 0, 0): (0, 0, 0, 0)}
+    found = {line[1]: line[3] for line in lambda_table(searched(tmp_path, table)).rows if line[0] == "oracle"}
     assert found["printed"].startswith("45.0 ±") and found["best"].startswith("55.0 ±")
     assert found["worst"].startswith("0.0 ±") and found["best on one half, scored on the other"].startswith("25.0 ±")
 
 
 def test_the_explorer_of_weights_shows_the_map_of_each_combination(tmp_path):
-    (tmp_path / "maps").mkdir()
-    rows = []
-    for k, (a, b) in enumerate([("0.6", "0"), ("0.6", "3"), ("1.2", "0"), ("1.2", "3")]):
-        name = f"{a}-{b}-1"
-        np.savez(tmp_path / "maps" / f"{name}.npz", np.full((1, 4, 4), k, np.uint8))
-        for rule in ("oracle", "darkest"):
-            row = {"variant": f"lambda/{name}", "id": "p", "rule": rule, "leak": 0, "clusters": k + 2}
-            rows.append(row | {"dice": k / 10 + (rule == "darkest") / 20})
-    pd.DataFrame(rows).to_csv(tmp_path / "scores-synth.csv")
-    figure = lambda_explorer(tmp_path)
-    state = {"picture": "p", "λ1": "1.2", "λ2": "0", "λ3": "1"}
+    table = {(a, b, 1.0): (k / 10,) for k, (a, b) in enumerate([(0.6, 0.0), (0.6, 3.0), (1.2, 0.0), (1.2, 3.0)])}
+    figure = lambda_explorer(searched(tmp_path, table, [np.full((1, 4, 4), k, np.uint8) for k in range(4)]))
+    state = {"picture": "p0", "λ1": "1.2", "λ2": "0", "λ3": "1"}
     assert figure.numbers(**state) == {"clusters": 4, "Dice, oracle": 0.2, "Dice, darkest": 0.25}
-    assert figure.place(**state) == 2 and figure.start() == {"picture": "p", "λ1": "0.6", "λ2": "0", "λ3": "1"}
+    assert figure.place(**state) == 2 and figure.start() == {"picture": "p0", "λ1": "0.6", "λ2": "0", "λ3": "1"}
 
 
-def test_robustness_is_told_by_method_and_change(rows):
-    made = [
-        rows[rows["variant"] == "group/a"].assign(variant=f"robust/{method} {change}", flips=flips)
-        for flips, method in ((0.1, "paper"), (0.3, "code"))
-        for change in ("angle=10", "angle=30", "scale=0.9", "hair=1")
-    ]
-    table = report.robustness_table(pd.concat(made))
-    assert table.heads == ("method", "angle=10", "angle=30", "scale=0.9", "hair") and "2 seed(s) × 2" in table.caption
+def test_robustness_is_told_by_method_and_change():
+    changes = [{"angle": 10}, {"angle": 30}, {"scale": 0.9}, {"hair": True}]
+    trials = [
+        finished(method, seed, {"oracle": {"dice": {p: DICE["a", p, seed] for p in "pq"}, "flips": {"p": f, "q": f}}},
+                 change=change)
+        for f, method in ((0.1, "paper"), (0.3, "code")) for change in changes for seed in (0, 1)
+    ]  # fmt: skip
+    table = report.robustness_table(trials)
+    assert table.heads == ("method", "angle=10", "angle=30", "scale=0.9", "hair") and "n = 2 × 2" in table.caption
     assert [line[0] for line in table.rows] == ["paper", "code"]
     assert table.rows[1][1].startswith("30.0 (30.0 to 30.0) flipped; Dice 70.0 (")
-    flips, dice = np.split(np.array(robustness_figure(pd.concat(made)).axes), 2)
+    flips, dice = np.split(np.array(robustness_figure(trials).axes), 2)
     assert [axis.get_xlabel() for axis in dice] == ["angle, degrees", "scale", "hair"]
     drawn = {bars.get_label(): tuple(bars.lines[0].get_ydata()) for bars in flips[0].containers}
     assert drawn == {"paper": (10, 10), "code": (30, 30)}

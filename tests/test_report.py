@@ -1,6 +1,5 @@
 """The chapters' tables against numbers worked out by hand."""
 
-import csv
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -9,9 +8,13 @@ import pytest
 import torch
 
 from tutseg.errors import InputError
+from tutseg.files import atomic_write, csv_text
 from tutseg.report import pages, trained
 from tutseg.report.csv_tables import ablation_table, leak_table
-from tutseg.report.tables import Group, at_share, difference_table, differences, group_results, share_table
+from tutseg.report.groups import Group, differences, group_results
+from tutseg.report.tables import at_share, difference_table, share_table
+from tutseg.training.evidence import Finished
+from tutseg.training.trial import make_trial
 
 IMAGES = ("a", "b", "c")
 DICE = {"t0": (0.8, 0.9, 0.7), "t1": (0.6, 0.8, 0.7), "t2": (0.5, 0.6, 0.4), "t3": (0.9, 0.9, 0.9)}
@@ -25,41 +28,33 @@ TRIALS = (
 
 @pytest.fixture
 def evidence(tmp_path) -> Path:
-    """Four trials of three pictures, as `collect_results` writes them."""
+    """Four trials of three pictures, as `write_evidence` keeps them."""
     fixed = dict.fromkeys(("n_labelled", "n_unlabelled", "n_validation"), 9) | {"n_test": 3}
-    fixed |= {
-        "data": "synth",
-        "net": "unet-s",
-        "size": 64,
-        "steps": 2,
-        "batch": 8,
-        "fingerprint": "f0",
-        "options": "{}",
-    }
-    fixed |= {"device": "cpu", "torch": "2", "code": "c0", "command": "tutseg train"}
-    rows = [{"id": i, "method": m, "labelled": share, "seed": seed, **fixed} for i, m, share, seed in TRIALS]
-    images = [{"image": name, **{i: DICE[i][k] for i in DICE}} for k, name in enumerate(IMAGES)]
-    for name, table in (("trials.csv", rows), ("dice.csv", images)):
-        with open(tmp_path / name, "w", newline="") as file:
-            writer = csv.DictWriter(file, table[0])
-            writer.writeheader()
-            writer.writerows(table)
+    fixed |= {"fingerprint": "f0", "device": "cpu", "torch": "2", "code": "c0", "command": "tutseg train"}
+    rows, series = [], []
+    for name, method, share, seed in TRIALS:
+        trial = make_trial(method=method, labelled=share, seed=seed, net="unet-s", size=64, steps=2, batch=8)
+        rows.append({"id": trial.id, "view": "net", "name": "", **trial.given, "dice_per_image": 0.5, **fixed})
+        images = dict(zip(IMAGES, DICE[name], strict=True))
+        series.append({"trial": trial.id, "view": "net", "score": "dice", **images})
+    atomic_write(tmp_path / "trials.csv", csv_text(rows))
+    atomic_write(tmp_path / "per_image.csv", csv_text(series))
     return tmp_path
 
 
-def at_4(row: dict[str, str]) -> str | None:
-    return row["method"] if row["labelled"] == "0.04" else None
+def at_4(item: Finished) -> str | None:
+    return item.trial.method if item.trial.labelled == 0.04 else None
 
 
 def test_results_can_be_read_for_some_images_only(evidence):
-    ours, other = group_results(evidence, at_4, lambda image: image["image"] != "b")
+    ours, other = group_results(evidence, at_4, keep=lambda image: image != "b")
     assert ours.values == pytest.approx(np.array([[0.8, 0.7], [0.6, 0.7]])) and other.values.tolist() == [[0.5, 0.4]]
 
 
 def test_one_labelled_share_is_named_by_its_options(evidence):
-    (found,) = at_share(evidence, "0.04", {"{}": "all"})
+    (found,) = at_share(evidence, 0.04, {"{}": "all"})
     assert found.name == "all" and found.values.tolist() == [list(DICE[i]) for i in ("t0", "t1", "t2")]
-    assert at_share(evidence, "0.5", {"{}": "all"}) == at_share(evidence, "0.04", {"other": "all"}) == []
+    assert at_share(evidence, 0.5, {"{}": "all"}) == at_share(evidence, 0.04, {"other": "all"}) == []
 
 
 def test_a_difference_counts_only_the_seeds_that_both_have(evidence):
@@ -77,13 +72,13 @@ def test_a_difference_counts_only_the_seeds_that_both_have(evidence):
 
 def test_a_share_table_sets_the_paper_beside_each_cell(evidence):
     rows = {"supervised": "SupOnly", "dme-fd": "Ours"}
-    table, gains = share_table(evidence, "dme-fd", 1, (0.02, 0.04, 0.08), rows, "dme-fd")
-    assert table.heads == ("method", "4% labelled", "8% labelled")
+    table, gains = share_table(evidence, "dme-fd", 1, (0.02, 0.04, 0.08), rows, "dme-fd", data="isic2018")
+    assert table.heads == ("method", "4 % labelled", "8 % labelled")
     cells = {row[0]: row[1:] for row in table.rows}
     assert cells["dme-fd"][0].startswith("82.06 | 75.0 ± 7.1 [") and cells["dme-fd"][0].endswith("n=2")
     assert cells["dme-fd"][1].startswith("84.00 | 90.0 ± – [90.0, 90.0]")
     assert cells["supervised"][1].endswith("| –")
-    assert [(name, round(gain, 3)) for name, gain, _, _ in gains] == [("dme-fd − supervised, 4%", 0.2)]
+    assert [(name, round(gain, 3)) for name, gain, _, _ in gains] == [("dme-fd − supervised, 4 % labelled", 0.2)]
 
 
 def test_ablation_is_the_loss_against_the_same_seed(tmp_path):
@@ -108,15 +103,14 @@ def test_a_leak_is_shown_with_n_interval_and_origin(tmp_path):
 
 
 def test_missing_evidence_is_one_line_that_names_the_file(tmp_path):
-    name = lambda row: row["method"]
-    for read in (ablation_table, leak_table, lambda path: group_results(path.parent, name)):
+    for read in (ablation_table, leak_table, lambda path: group_results(path.parent)):
         with pytest.raises(InputError, match=r"\.csv is missing or empty.*results/README"):
             read(tmp_path / "none.csv")
 
 
 def test_groups_that_cannot_be_compared_say_why():
     def group(name, seed):
-        return Group(name, np.zeros((1, 4)), [{"trial": {"seed": seed}}])
+        return Group(name, np.zeros((1, 4)), [Finished(make_trial(method=name, seed=seed), name, {}, {}, {}, "")])
 
     with pytest.raises(InputError, match="unknown group 'cp': did you mean cps"):
         differences([group("cps", 0), group("dme-fd", 0)], "cp")
@@ -134,7 +128,7 @@ def test_hard_cases_set_one_drawn_set_against_itself(monkeypatch):
     monkeypatch.setattr(trained, "open_source", source)
     monkeypatch.setattr(trained, "load_pictures", lambda drawn, size: drawn)
     monkeypatch.setattr(trained, "dice_of", lambda method, test, fabric: np.full(8, 0.5 if test["artefacts"] else 0.75))
-    monkeypatch.setattr(trained, "provenance", lambda groups: "")
+    monkeypatch.setattr(trained, "provenance", lambda trials: "")
     fields = SimpleNamespace(method="cps", size=32)
     run = SimpleNamespace(trial=fields, method=lambda: None, result={})
     table = trained.hard_cases([run, run], ["hair"], n=8)

@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import hashlib
 import inspect
 import json
 import math
@@ -25,7 +26,9 @@ from tutseg.training import fit as loop
 from tutseg.training.checkpoint import load_weights, read_weights
 from tutseg.training.evaluate import choose_weights, foreground, truth_of
 from tutseg.training.fit import TrainingSet, fit, learning_rate, make_fabric, snapshot_path, snapshot_steps
-from tutseg.training.run import build_for, finished, load_run, run_trial
+from tutseg.training.pictures import pictures_of, split_of
+from tutseg.training.run import finished, load_run, run_trial
+from tutseg.training.start import build_for, inputs_of
 from tutseg.training.trial import Trial, make_trial
 
 TRAINED = sorted(name for name, card in CARDS.items() if card.kind == "semi-supervised")
@@ -118,7 +121,9 @@ ATTEMPTS = """
     from tutseg.methods import method_class
     from tutseg.nets import unet
     from tutseg.training import fit
-    from tutseg.training.run import environment, pictures_of, run_trial
+    from tutseg.training.pictures import pictures_of
+    from tutseg.training.run import environment, run_trial
+    from tutseg.training.stamp import stamp_of
     from tutseg.training.trial import make_trial
 
     def die():
@@ -152,7 +157,7 @@ ATTEMPTS = """
         os._exit(0)
 
     trial = make_trial(**json.loads(sys.argv[1]))
-    method_class(trial.method), environment()  # what is imported and read here, no child does again
+    method_class(trial.method), environment(), stamp_of(trial)  # what is imported and read here, no child does again
     pictures_of(trial.data, None, trial.size, trial.data_options)
     whole, parts = Path("whole"), Path("parts")
     print(attempt(trial, whole, 1000.0, "before", 0))
@@ -429,21 +434,20 @@ def test_a_run_is_done_when_its_result_is_there(tmp_path):
 
 def test_the_result_is_written_last(tmp_path, monkeypatch):
     from tutseg.training import run as runs
+    from tutseg.training import segment
 
     written = []
     atomic_write = runs.atomic_write
     monkeypatch.setattr(runs, "atomic_write", lambda path, data: (written.append(path.name), atomic_write(path, data)))
-    save = runs.save_weights
-    monkeypatch.setattr(runs, "save_weights", lambda path, *rest: (written.append(path.name), save(path, *rest)))
+    save = segment.save_weights
+    monkeypatch.setattr(segment, "save_weights", lambda path, *rest: (written.append(path.name), save(path, *rest)))
     run_trial(small(), None, "cpu", tmp_path / "run")
     assert written == ["config.json", "weights.safetensors", "per_image.csv", "result.json"]
 
 
 def test_nested_labelled_subsets_reach_training(monkeypatch, tmp_path):
-    from tutseg.training import run as runs
-
     seen = []
-    monkeypatch.setattr(runs, "fit", lambda method, train, *rest: seen.append(train) or 1 / 0)
+    monkeypatch.setattr("tutseg.training.segment.fit", lambda method, train, *rest: seen.append(train) or 1 / 0)
     for labelled in (0.05, 0.1, 0.5, 1.0):
         with pytest.raises(ZeroDivisionError):
             run_trial(small(labelled=labelled), None, "cpu", tmp_path / str(labelled))
@@ -458,8 +462,6 @@ def test_a_loaded_run_predicts_what_was_scored(tmp_path):
     result = run_trial(trial, None, "cpu", tmp_path)
     method, loaded = load_run(tmp_path)
     assert loaded == trial and not method.training
-    from tutseg.training.run import pictures_of, split_of
-
     pictures = pictures_of("synth", None, 32, SYNTH)
     test = pictures.take(split_of(trial, pictures).test)
     for view in method.views:
@@ -469,15 +471,53 @@ def test_a_loaded_run_predicts_what_was_scored(tmp_path):
         assert result["scores"][view]["dice"]["pooled"]["mean"] == pytest.approx(dice)
 
 
-def test_start_copies_the_trained_net_into_every_branch(tmp_path):
-    run_trial(small(), None, "cpu", tmp_path / "first")
-    tensors, about = read_weights(tmp_path / "first/weights.safetensors")
+@pytest.fixture
+def first(tmp_path, monkeypatch) -> Trial:
+    """A finished trial in the folder of runs."""
+    monkeypatch.setenv("TUTSEG_RUNS", str(tmp_path))
+    run_trial(small(), None, "cpu")
+    return small()
+
+
+def test_start_copies_the_trained_net_into_every_branch(first):
+    tensors, about = read_weights(first.folder / "weights.safetensors")
     assert about["method"] == "supervised"
-    method = build_for(trial_of("cps", start=str(tmp_path / "first")))
+    method = build_for(trial_of("cps", inputs={"start": first.id}))
     for branch in (method.branch1, method.branch2):
         assert all(torch.equal(tensors[f"net.{name}"], tensor) for name, tensor in branch.state_dict().items())
-    with pytest.raises(InputError, match="no network of this trial has that shape"):
-        build_for(trial_of("cps", net="unet-s", start=str(tmp_path / "first")))
+    with pytest.raises(InputError, match="no network of this trial has the shape"):
+        build_for(trial_of("cps", net="unet-s", inputs={"start": first.id}))
+
+
+def test_a_parent_is_pinned_and_unchanged_or_refused(first, tmp_path, monkeypatch):
+    for unpinned in ("first", str(first.folder), first.id.upper()):
+        with pytest.raises(InputError, match="pin it"):
+            trial_of("cps", inputs={"start": unpinned})
+    with pytest.raises(InputError, match="is not finished in"):
+        build_for(trial_of("cps", inputs={"start": "0" * 16}))
+    weights = first.folder / "weights.safetensors"
+    content = weights.read_bytes()
+    monkeypatch.setenv("TUTSEG_WEIGHTS", str(first.folder))
+    pinned = hashlib.sha256(content).hexdigest()
+    assert inputs_of(trial_of("cps", inputs={"start": pinned})) == {"start": weights}
+    weights.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    with pytest.raises(InputError, match="has changed since trial"):
+        build_for(trial_of("cps", inputs={"start": first.id}))
+    with pytest.raises(InputError, match=r"no file below .* has SHA-256"):
+        build_for(trial_of("cps", inputs={"start": pinned}))
+
+
+def test_an_id_follows_from_what_is_not_at_its_default(monkeypatch):
+    plain, fields, before = trial_of(), trial_of().model_dump(), trial_of().id
+    assert make_trial(**fields).id == plain.id and trial_of(lr=0.001).id == plain.id
+    assert trial_of(options={"alpha_max": 1}).id == trial_of(options={"alpha_max": 1.0}).id != plain.id
+
+    class Wider(Trial):
+        neutral: str = ""
+
+    assert Wider(**fields).id == plain.id and Wider(**fields, neutral="x").id != plain.id
+    monkeypatch.setattr("tutseg.training.trial.SCHEMA", 99)
+    assert trial_of().id != before
 
 
 def test_ways_of_choosing_weights(tmp_path):

@@ -5,7 +5,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from typer.exceptions import TyperException
@@ -57,8 +57,8 @@ def _text(value: Any) -> str:
     return f"{value:.2f}" if isinstance(value, float) else str(value)
 
 
-def _values(pairs: list[str] | None) -> dict[str, Any]:
-    """``["tau=0.9", "combine=self"]`` as a dictionary; values are read as YAML."""
+def _values(pairs: list[str] | None, text: bool = False) -> dict[str, Any]:
+    """``["tau=0.9", "combine=self"]`` as a dictionary; values are read as YAML unless they are `text`."""
     import yaml
 
     found = {}
@@ -66,7 +66,7 @@ def _values(pairs: list[str] | None) -> dict[str, Any]:
         name, sign, value = pair.partition("=")
         if not sign:
             raise InputError(f"option '{pair}' has no value", "write it as name=value")
-        found[name] = yaml.safe_load(value)
+        found[name] = value if text else yaml.safe_load(value)
     return found
 
 
@@ -124,80 +124,71 @@ def run(
         print(path)
 
 
+def _trial_command(run: Callable[..., None]) -> Callable[..., None]:
+    """`run` with an option for every field of a trial, as the field describes itself; `fields` gets those given."""
+    import inspect
+    from typing import get_origin
+
+    from tutseg.training.trial import Trial, flag_of
+
+    parameters = []
+    for name, field in Trial.model_fields.items():
+        pairs = get_origin(field.annotation) is dict
+        kind = list[str] | None if pairs else field.annotation
+        kind = str if get_origin(kind) is Literal else kind
+        if name == "method":
+            option = typer.Argument(help=field.description)
+        elif pairs:
+            option = typer.Option(flag_of(name), metavar="NAME=VALUE", help=field.description)
+        else:
+            option = typer.Option(flag_of(name), help=field.description)
+        default = inspect.Parameter.empty if name == "method" else None if pairs else field.default
+        parameters.append(
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, option])
+        )
+    own = [each for each in inspect.signature(run).parameters.values() if each.name != "fields"]
+    own = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in own]
+
+    def command(**given: Any) -> None:
+        fields = {}
+        for name, field in Trial.model_fields.items():
+            value = given.pop(name)
+            fields[name] = _values(value, name == "inputs") if get_origin(field.annotation) is dict else value
+        run(fields, **given)
+
+    command.__signature__ = inspect.Signature([*parameters, *own])
+    command.__annotations__ = {each.name: each.annotation for each in (*parameters, *own)}
+    command.__name__ = run.__name__
+    return command
+
+
 @app.command(
     epilog=_example(
         "tutseg train dme-fd --data synth --labelled 0.05 --net unet-s --size 64 --steps 200",
-        "tutseg train dme-fd --data isic2018 --root data --labelled 0.02 -o tau=0.9 -o combine=cross",
+        "tutseg train dme-fd --data isic2018 --root data --labelled 59 -o tau=0.9 -o combine=cross",
+        "tutseg train k-means --data ph2 --size 96 -o k=2",
     ),
-    help="Train a method on one split, score it on the test fold, and write a run folder. Interrupted: goes on.",
+    help="Train a method on one split (or segment every picture by a one-image method), score it, and write a run "
+    "folder. Interrupted: goes on.",
 )
+@_trial_command
 def train(
-    method: Annotated[str, typer.Argument(help="A name that `tutseg methods` lists.")],
-    data: Annotated[str, typer.Option(help="A name that `tutseg data list` prints.")] = "synth",
+    fields: dict[str, Any],
     root: Root = None,
-    labelled: Annotated[float, typer.Option(help="Share of the training part with masks, in (0, 1].")] = 0.02,
-    net: Annotated[str, typer.Option(help="A name that `tutseg nets` lists.")] = "mobilenet-unet",
-    fold: Annotated[int, typer.Option(help="Test fold, 0 to 4.")] = 0,
-    seed: Annotated[int, typer.Option(help="Of labelled draw, initialisation and batches.")] = 0,
-    size: Annotated[int, typer.Option(help="Input height and width in pixels.")] = 96,
-    steps: Annotated[int, typer.Option(help="Optimiser steps.")] = 300,
-    batch: Annotated[int, typer.Option(help="Pictures a step from each stream.")] = 16,
-    protocol: Annotated[str, typer.Option(help="honest (by group, with validation) or paper (DME-FD's).")] = "honest",
-    lr: Annotated[float, typer.Option(help="Learning rate of AdamW.")] = 1e-3,
-    weight_decay: Annotated[float, typer.Option(help="Weight decay of AdamW.")] = 0.01,
-    schedule: Annotated[
-        str, typer.Option(help="cosine, step (DME-FD's) or one-cycle (bears a higher --lr).")
-    ] = "cosine",
-    augment: Annotated[str, typer.Option(help="Labelled pictures: weak (flips) or strong (and colour).")] = "weak",
-    evaluations: Annotated[int, typer.Option(help="Points at which weights are kept to choose among.")] = 1,
-    precision: Annotated[str, typer.Option(help="32-true or bf16-mixed.")] = "32-true",
-    pretrained: Annotated[bool, typer.Option("--pretrained", help="ImageNet weights for the encoder.")] = False,
-    start: Annotated[str, typer.Option(help="Run folder whose network to start from.")] = "",
-    test_data: Annotated[str, typer.Option(help="Test on this data set instead of the test fold.")] = "",
-    paper: Annotated[str, typer.Option(help="The paper whose table the trial belongs to.")] = "dme-fd",
-    option: Pairs = None,
-    data_option: Annotated[list[str] | None, typer.Option("-d", metavar="NAME=VALUE", help="Data option.")] = None,
-    test_option: Annotated[list[str] | None, typer.Option("-t", metavar="NAME=VALUE", help="Of --test-data.")] = None,
     device: Device = "auto",
     out: Annotated[Path | None, typer.Option(help="Run folder; else runs/<trial id>.")] = None,
     as_json: Json = False,
 ) -> None:
-    from tutseg.methods import CARDS, method_class
     from tutseg.training.run import run_trial
+    from tutseg.training.spec import check
+    from tutseg.training.tasks import task_of
     from tutseg.training.trial import make_trial
 
-    trial = make_trial(
-        method=method,
-        data=data,
-        labelled=labelled,
-        net=net,
-        fold=fold,
-        seed=seed,
-        size=size,
-        steps=steps,
-        batch=batch,
-        protocol=protocol,
-        lr=lr,
-        weight_decay=weight_decay,
-        schedule=schedule,
-        augment=augment,
-        evaluations=evaluations,
-        precision=precision,
-        pretrained=pretrained,
-        start=start,
-        test_data=test_data,
-        paper=paper,
-        options=_values(option),
-        data_options=_values(data_option),
-        test_options=_values(test_option),
-    )
-    method_class(method)
-    if CARDS[method].kind == "one-image":
-        remedy = "use `tutseg segment`, or a trained method of `tutseg methods`"
-        raise InputError(f"method {method} learns from one picture and has nothing to train", remedy)
+    trial = make_trial(**fields)
+    check(trial)
     folder = out or trial.folder
     with _bar("images") as report:
-        streams = {"train": batch * 2, "read": 1, "score": 1}
+        streams = {"train": trial.batch * 2, "read": 1, "score": 1}
         result = run_trial(
             trial, str(root) if root else None, device, folder, lambda *state: report(*state, streams[state[0]])
         )
@@ -205,11 +196,10 @@ def train(
         print(json.dumps(result, indent=1))
         return
     view, scores = next(iter(result["scores"].items()))
-    dice, n = scores["dice"]["per_image"], result["n"]
-    print(
-        f"{method} on {data}: Dice {dice['mean']:.4f} (sd {dice['std']:.4f} over n = {dice['n']} test images, {view})"
-    )
-    print(f"{n['labelled']} labelled, {n['unlabelled']} unlabelled, {result['seconds']['train']:.0f} s of training")
+    best = task_of(trial.method).best
+    told, over = scores[best]["per_image"], f"{trial.method} on {trial.data}: {best.capitalize()}"
+    print(f"{over} {told['mean']:.4f} (sd {told['std']:.4f} over n = {told['n']} test images, {view})")
+    print(", ".join(f"{n} {part}" for part, n in result["n"].items()))
     print(folder)
 
 
@@ -525,7 +515,7 @@ def doctor(as_json: Json = False) -> None:
 
 @app.command(
     epilog=_example(
-        "tutseg grid results/specs/isic2018-96.yaml --status",
+        "tutseg grid experiments/dme-fd/isic2018-96.yaml --status",
         "tutseg grid SPEC.yaml --shard 0/4",
         "tutseg grid SPEC.yaml --executor snakemake --jobs 4 --gpus 1",
         "tutseg grid SPEC.yaml --executor snakemake --profile slurm --jobs 50 --gpus 8",
@@ -548,21 +538,26 @@ def grid(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list the trials that would run.")] = False,
     shard: Annotated[str, typer.Option(help="k/n: every n-th trial from the k-th, for n processes (serial).")] = "0/1",
     only: Annotated[str, typer.Option(metavar="ID", help="Only this trial.")] = "",
-    collect: Annotated[Path | None, typer.Option(help="Write finished trials as CSV into this folder.")] = None,
+    collect: Annotated[
+        Path | None, typer.Option(help="Write what finished trials measured below this folder, as results/ has it.")
+    ] = None,
     contours: Annotated[
         Path | None, typer.Option(help="Draw what finished trials predict into this PNG; it shows the pictures.")
     ] = None,
     as_json: Json = False,
 ) -> None:
+    from tutseg.training.evidence import write_evidence
+    from tutseg.training.spec import only as only_one
+    from tutseg.training.spec import read_spec
     from tutseg.workflow import grid as work
 
-    trials = work.read_spec(spec, scale)
-    trials = work.only(trials, only) if only else trials
+    trials = read_spec(spec, scale)
+    trials = only_one(trials, only) if only else trials
     folder = str(root) if root else None
     if executor not in ("serial", "snakemake"):
         raise InputError(f"--executor {executor} is unknown", "choose serial or snakemake")
     if collect:
-        print(work.collect_results(trials, collect))
+        print(write_evidence(trials.named, collect / trials.evidence, trials.keep, trials.maps))
     if contours:
         from tutseg.files import atomic_write
         from tutseg.report.trained import contour_sheet

@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import io
 import json
 import os
 import tempfile
@@ -90,6 +91,16 @@ def held(folder: Path) -> bool:
             return False
     except Timeout:
         return True
+
+
+def csv_text(rows: list[dict[str, Any]]) -> str:
+    """Rows as CSV, a column for every key in the order of first sight; what a row lacks is empty."""
+    text = io.StringIO()
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    writer = csv.DictWriter(text, names, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
 
 
 def atomic_write(path: Path, write: bytes | str | Callable[[BinaryIO], object]) -> None:

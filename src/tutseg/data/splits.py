@@ -65,7 +65,8 @@ def make_split(
     ids, groups : sequence of str
         As in a source; pictures of one group stay together in training, validation or test.
     labelled : float
-        Share of the training part whose masks are used, in (0, 1]; ``int(labelled * n)`` pictures.
+        Share of the training part whose masks are used, in (0, 1]: ``int(labelled * n)`` pictures; from 2 on their
+        number.
     fold, folds : int
         Which of how many folds is the test part.
     seed : int
@@ -84,8 +85,11 @@ def make_split(
     """
     if protocol not in PROTOCOLS:
         raise unknown("protocol", protocol, PROTOCOLS)
-    if not 0 < labelled <= 1:
-        raise InputError(f"labelled fraction {labelled} is out of range", "give a number above 0 and at most 1")
+    if not 0 < labelled <= 1 and (labelled < 2 or labelled % 1):
+        raise InputError(
+            f"labelled fraction {labelled} is out of range",
+            "give a number above 0 and at most 1, or a whole number of pictures from 2 on",
+        )
     if not 0 <= validation < 1:
         raise InputError(f"validation fraction {validation} is out of range", "give a number from 0 to below 1")
     if folds < 2 or not 0 <= fold < folds:
@@ -104,7 +108,11 @@ def make_split(
     rest = [block for block, at in fold_of if at != fold]
     held, training = _carve(_shuffled(rest, ids, f"validation {fold}"), validation)
     order = sorted(training, key=lambda index: sha256(f"labelled {seed} {ids[index]}"))
-    count = int(labelled * len(order) + 1e-9)
+    count = int(labelled) if labelled > 1 else int(labelled * len(order) + 1e-9)
+    if count > len(order):
+        raise InputError(
+            f"{count} labelled pictures of {len(order)} training pictures", f"give at most {len(order)}, or 1.0 for all"
+        )
     if count == 0:
         raise InputError(
             f"labelled fraction {labelled} of {len(order)} training pictures gives no image",

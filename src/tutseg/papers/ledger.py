@@ -1,6 +1,6 @@
 """The papers' cells and claims beside what our own finished trials measured.
 
-Evidence is what `tutseg.workflow.grid.collect_results` wrote into ``results/*/`` (committed), and finished runs.
+Evidence is what `tutseg.training.evidence` wrote into ``results/`` (committed), and finished runs.
 
 A paper's table says which method, data and labelled share a cell is of; it seldom says enough to repeat the rest. All
 the rest of a trial (network, size, steps, batch, protocol, ...) together with the fingerprint of its data is its
@@ -8,20 +8,16 @@ the rest of a trial (network, size, steps, batch, protocol, ...) together with t
 serve, those with enough seeds go first, then the larger size, then more steps.
 """
 
-import csv
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache, cached_property
-from pathlib import Path
+from functools import cache
 from typing import Any
 
 import numpy as np
 
 from tutseg.audit.cell import Cell
-from tutseg.errors import InputError
-from tutseg.files import canonical_json, csv_rows, project_root, runs_folder
+from tutseg.files import canonical_json
 from tutseg.papers.claims import (
     MIN_SEEDS,
     Claim,
@@ -34,12 +30,14 @@ from tutseg.papers.claims import (
     trials_needed,
 )
 from tutseg.papers.tables import cell_trials, load_paper, matches, papers
-from tutseg.training.trial import Trial, make_trial
+from tutseg.training.evidence import Finished, read_evidence
+from tutseg.training.tasks import task_of
+from tutseg.training.trial import Trial
 
 # What a cell says of a trial, or what a table repeats over; the other fields are the setup.
-CELL_FIELDS = ("method", "options", "labelled", "data", "test_data", "seed", "fold", "paper", "evaluations")
+CELL_FIELDS = ("method", "options", "labelled", "data", "test_data", "seed", "fold", "pictures", "evaluations")
 # Fields of our own studies: papers have the default, whether they say so or not.
-STUDY_FIELDS = ("augment", "start")
+STUDY_FIELDS = ("augment", "inputs", "noise", "groups", "change")
 # Options of one-image methods at the values that a paper's row means without naming them.
 UNNAMED = {"k": 3, "reading": "paper"}
 NO_SCORE = {
@@ -48,189 +46,13 @@ NO_SCORE = {
     "growth": "computed from the other cells",
 }
 DISTANCES = ("hd95", "asd", "assd")
-_SCORE = re.compile(r"(?!last_|validation_|test_)(.+)_(per_image|batch|pooled)")
 
 
-@dataclass(frozen=True)
-class Finished:
-    """A finished trial.
-
-    Parameters
-    ----------
-    id : str
-        Of the trial when it was run.
-    trial : Trial
-        What was run.
-    means : dict
-        score -> averaging -> mean over the test images, as fractions or pixels.
-    deviations : dict
-        score -> standard deviation over the test images.
-    images : dict
-        score -> image -> value, for the scores of which it is kept.
-    n : int
-        Test images.
-    provenance : dict
-        As in ``result.json``.
-    origin : str
-        Where it was read.
-    """
-
-    id: str
-    trial: Trial
-    means: dict[str, dict[str, float]]
-    deviations: dict[str, float]
-    images: dict[str, dict[str, float]]
-    n: int
-    provenance: dict[str, str]
-    origin: str
-
-    def per_image(self, score: str) -> dict[str, float]:
-        """A score of every test image, empty if it is not kept; J = D/(2 - D) and HM = 1 - J of one image are."""
-        if score in self.images or "dice" not in self.images:
-            return self.images.get(score, {})
-        if score == "jaccard":
-            return {image: d / (2 - d) for image, d in self.images["dice"].items()}
-        if score == "hm":
-            return {image: 1 - d / (2 - d) for image, d in self.images["dice"].items()}
-        return {}
-
-    def setup(self, without: Iterable[str] = ()) -> str:
-        """The setup as canonical JSON, fields that a cell names left out."""
-        left_out = {*CELL_FIELDS, *without}
-        fields = {key: value for key, value in self.fields.items() if key not in left_out}
-        return canonical_json({**fields, "fingerprint": self.provenance.get("data", "")})
-
-    @cached_property
-    def fields(self) -> dict[str, Any]:
-        """The trial's fields."""
-        return self.trial.model_dump()
-
-
-def read_evidence(results: Path | None = None, runs: bool = True) -> tuple[Finished, ...]:
-    """Every finished trial that is known here, each once.
-
-    Parameters
-    ----------
-    results : Path, optional
-        Folder with a folder of ``trials.csv`` and ``dice.csv`` a spec, and of ``scores.csv`` and ``provenance.csv`` a
-        list of one-image experiments; by default the project's ``results``.
-    runs : bool
-        Also read finished runs (`runs_folder`), which hold every score of every image.
-
-    Raises
-    ------
-    InputError
-        A file of evidence is damaged.
-    """
-    results = results or (project_root() or Path()) / "results"
-    found: dict[str, Finished] = {}
-    for path in sorted(results.glob("*/trials.csv")):
-        for item in _collected(path):
-            found.setdefault(item.id, item)
-    for path in sorted(results.glob("*/scores.csv")):
-        found |= {item.id: item for item in _one_image(path)}
-    for path in sorted(runs_folder().glob("*/result.json")) if runs else ():
-        item = _run(path)
-        if item.id not in found or found[item.id].provenance["data"] == item.provenance["data"]:
-            found[item.id] = item
-    # a trial listed for two papers is one trial
-    unique = {canonical_json([item.fields | {"paper": ""}, item.provenance["data"]]): item for item in found.values()}
-    return tuple(unique.values())
-
-
-def _collected(path: Path) -> Iterable[Finished]:
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    columns: dict[str, dict[str, float]] = {}
-    dice = path.parent / "dice.csv"
-    if dice.exists():
-        with dice.open(newline="", encoding="utf-8") as file:
-            for line in csv.DictReader(file):
-                for name, value in line.items():
-                    if name != "image" and value:
-                        columns.setdefault(name, {})[line["image"]] = float(value)
-    seen = set()
-    for row in rows:
-        if row.get("id") in seen:
-            continue  # other views of the same trial
-        try:
-            seen.add(row["id"])
-            fields = {name: _parsed(row[name]) for name in Trial.model_fields if name in row}
-            means: dict[str, dict[str, float]] = {}
-            for name, value in row.items():
-                if value and (part := _SCORE.fullmatch(name)):
-                    means.setdefault(part[1], {})[part[2]] = float(value)
-            yield Finished(
-                row["id"],
-                make_trial(**fields),
-                means,
-                {name: float(row[f"{name}_sd"]) for name in means if row.get(f"{name}_sd")},
-                {"dice": columns[row["id"]]} if row["id"] in columns else {},
-                int(row["n_test"]),
-                {"data": row["fingerprint"]}
-                | {name: row.get(name, "") for name in ("command", "split", "device", "date", "torch", "code")},
-                f"results/{path.parent.name}",
-            )
-        except (KeyError, ValueError) as error:
-            raise InputError(f"{path}: trial {row.get('id')}: {error}", "collect it again") from error
-
-
-def _one_image(path: Path) -> Iterable[Finished]:
-    """Scores of the one-image methods, a trial a variant and seed: the truth chooses the cluster, nothing is masked."""
-    origins = {row["variant"]: row for row in csv_rows(path.parent / "provenance.csv")}
-    trials: dict[tuple[str, str], list[dict[str, str]]] = {}
-    for row in csv_rows(path):
-        if row["variant"] in origins and not row["change"] and (row["rule"], row["leak"]) == ("oracle", "0"):
-            trials.setdefault((row["variant"], row["seed"]), []).append(row)
-    for (variant, seed), rows in trials.items():
-        options = {name: value for name, value in json.loads(rows[0]["options"]).items() if UNNAMED.get(name) != value}
-        fields = {name: rows[0][name] for name in ("method", "data")} | {
-            "options": options,
-            "paper": "s3-net",
-            "net": "",
-        }
-        images = {score: {row["id"]: float(row[score]) for row in rows} for score in ("dice", "hm", "xor")}
-        values = {score: np.array(list(each.values())) for score, each in images.items()}
-        origin = origins[variant]
-        yield Finished(
-            f"{path.parent.name} {variant} {seed}",
-            make_trial(size=int(rows[0]["size"]), seed=int(seed), **fields),
-            {score: {"per_image": float(each.mean())} for score, each in values.items()},
-            {score: float(each.std()) for score, each in values.items()},
-            images,
-            len(rows),
-            {"data": origin["fingerprint"]} | {name: origin[name] for name in ("command", "device", "torch", "code")},
-            f"results/{path.parent.name}",
-        )
-
-
-def _parsed(text: str) -> Any:
-    return json.loads(text) if text.startswith("{") else text
-
-
-def _run(path: Path) -> Finished:
-    try:
-        result = json.loads(path.read_text())
-        scores = next(iter(result["scores"].values()))
-        view = next(iter(result["scores"]))
-        images: dict[str, dict[str, float]] = {}
-        with (path.parent / "per_image.csv").open(newline="", encoding="utf-8") as file:
-            for row in csv.DictReader(file):
-                if row["view"] == view:
-                    for name in scores.keys() & row.keys():
-                        images.setdefault(name, {})[row["id"]] = float(row[name])
-        return Finished(
-            result["id"],
-            make_trial(**result["trial"]),
-            {name: {way: cell["mean"] for way, cell in ways.items()} for name, ways in scores.items()},
-            {name: ways["per_image"]["std"] for name, ways in scores.items()},
-            images,
-            result["n"]["test"],
-            result["provenance"],
-            f"runs/{path.parent.name}",
-        )
-    except (OSError, KeyError, ValueError) as error:
-        raise InputError(f"{path} is damaged ({error})", "delete the folder and run the trial again") from error
+def setup_of(item: Finished, without: Iterable[str] = ()) -> str:
+    """A trial's setup as canonical JSON, fields that a cell names left out."""
+    left_out = {*CELL_FIELDS, *without}
+    fields = {key: value for key, value in item.fields.items() if key not in left_out}
+    return canonical_json({**fields, "fingerprint": item.provenance.get("data", "")})
 
 
 # ------------------------------------------------------------------------------------------------------- the cells
@@ -304,7 +126,7 @@ class Entry:
 def describe_setup(trials: Sequence[Finished]) -> str:
     """Network, size, steps and protocol of trials of one setup (several networks where the table names them)."""
     first = trials[0].trial
-    if not first.net:
+    if not task_of(first.method).trains:
         return f"one picture at a time at {first.size} px, the cluster chosen by the truth, nothing masked"
     words = [
         " and ".join(dict.fromkeys(item.trial.net for item in trials)) + f" at {first.size} px",
@@ -332,7 +154,7 @@ def entries(paper: str, number: int | None = None, evidence: Sequence[Finished] 
             found.append(Entry(item.cell, "cannot", cannot or ""))
             continue
         score = score_of(item.cell)
-        fitting = [each for each in evidence if score in each.means and _fits(each, item.trial)]
+        fitting = [each for each in evidence if score in each.default.means and _fits(each, item.trial)]
         groups = _grouped(fitting, item.trial)
         why = item.trial.get("stand_in", "")
         if groups:
@@ -359,17 +181,23 @@ def score_of(cell: Cell) -> str:
 
 def _fits(item: Finished, wanted: Mapping[str, Any]) -> bool:
     """Whether a trial is what a cell asks for: no option beyond the paper's, none of our studies' changes."""
-    if set(item.trial.options) - {name for name, value in wanted["options"].items() if value is not None}:
+    options = named_options(item)
+    if options.keys() - {name for name, value in wanted["options"].items() if value is not None}:
         return False
     if any(item.fields[name] != Trial.model_fields[name].default for name in STUDY_FIELDS if name not in wanted):
         return False
-    return matches(wanted, item.fields)
+    return matches(wanted, item.fields | {"options": options})
+
+
+def named_options(item: Finished) -> dict[str, Any]:
+    """A trial's options but for those that papers leave unnamed."""
+    return {name: value for name, value in item.trial.options.items() if UNNAMED.get(name) != value}
 
 
 def _grouped(items: Iterable[Finished], named: Iterable[str]) -> dict[str, list[Finished]]:
     groups: dict[str, list[Finished]] = {}
     for item in items:
-        groups.setdefault(item.setup(named), []).append(item)
+        groups.setdefault(setup_of(item, named), []).append(item)
     return groups
 
 
@@ -377,24 +205,26 @@ def _rank(group: Sequence[Finished]) -> tuple:
     """Setups in ascending order of what we would rather show."""
     trial, seeds = group[0].trial, len({item.trial.seed for item in group})
     defaults = sum(group[0].fields[name] == field.default for name, field in Trial.model_fields.items())
-    return seeds >= MIN_SEEDS, trial.size, trial.steps, seeds, defaults, group[0].setup()
+    return seeds >= MIN_SEEDS, trial.size, trial.steps, seeds, defaults, setup_of(group[0])
 
 
 def _ours(cell: Cell, score: str, group: Sequence[Finished]) -> Ours:
     scale = 100.0 if cell.unit == "percent" else 1.0
     seeds = sorted({item.trial.seed for item in group})
-    means = np.array([np.mean([i.means[score]["per_image"] for i in group if i.trial.seed == s]) for s in seeds])
+    means = np.array(
+        [np.mean([i.default.means[score]["per_image"] for i in group if i.trial.seed == s]) for s in seeds]
+    )
     spread = float(means.std(ddof=1)) if len(seeds) > 1 else None
     low = high = None
-    by, n = "", max(item.n for item in group)
+    by, n = "", max(item.n["test"] for item in group)
     values = _matrix(group, score, seeds)
     if values is not None:
         n = values.shape[1]
     if spread is not None and values is not None:
         by, (low, high) = "bootstrap", paired_bootstrap(values)
-    elif spread is not None and all(score in item.deviations for item in group):
+    elif spread is not None and all(score in item.default.deviations for item in group):
         # seeds and images are crossed: the variances of the two means add up
-        variance = spread**2 / len(seeds) + np.mean([item.deviations[score] ** 2 for item in group]) / n
+        variance = spread**2 / len(seeds) + np.mean([item.default.deviations[score] ** 2 for item in group]) / n
         half = 1.96 * float(np.sqrt(variance))
         by, low, high = "normal", float(means.mean()) - half, float(means.mean()) + half
     scaled = [None if number is None else number * scale for number in (float(means.mean()), spread, low, high)]
@@ -403,7 +233,7 @@ def _ours(cell: Cell, score: str, group: Sequence[Finished]) -> Ours:
 
 def _matrix(group: Sequence[Finished], score: str, seeds: Sequence[int]) -> np.ndarray | None:
     """Scores ``(seeds, images)``, averaged over folds; None unless every trial kept them."""
-    kept = [(item.trial.seed, item.per_image(score)) for item in group]
+    kept = [(item.trial.seed, item.default.per_image(score)) for item in group]
     if not all(images for _, images in kept):
         return None
     names = {name: j for j, name in enumerate(sorted({name for _, images in kept for name in images}))}
@@ -485,10 +315,10 @@ def _decided(claim: Claim, evidence: Sequence[Finished]) -> Decided:
     if claim.cannot or any("cannot" in side for side in sides):
         return Decided(claim, decide(claim, []), effect)
     chosen = _one_setup(evidence, sides)
-    kept = [item for item in chosen if item.per_image(claim.score)]
+    kept = [item for item in chosen if item.default.per_image(claim.score)]
     verdict = decide(claim, TrialRecords(_records(kept, claim.score)))
     if verdict.verdict == "not attempted":
-        lacking = [item for item in chosen if not item.per_image(claim.score)]
+        lacking = [item for item in chosen if not item.default.per_image(claim.score)]
         if lacking and len({item.id for item in lacking}) == len(chosen):
             why = f"{claim.score} of each image is not among the committed evidence, and the runs are not here"
             verdict = Verdict("not attempted", None, None, None, 0, 0, why)
@@ -511,11 +341,11 @@ def _one_setup(evidence: Sequence[Finished], sides: Sequence[Mapping[str, Any]])
 
 
 def _records(items: Iterable[Finished], score: str) -> list[dict[str, Any]]:
-    names = ("method", "net", "data", "test_data", "labelled", "options", "seed", "fold")
+    names = ("method", "net", "data", "test_data", "labelled", "seed", "fold")
     return [
-        {**{name: item.fields[name] for name in names}, "id": image, score: value}
+        {**{name: item.fields[name] for name in names}, "options": named_options(item), "id": image, score: value}
         for item in items
-        for image, value in item.per_image(score).items()
+        for image, value in item.default.per_image(score).items()
     ]
 
 

@@ -181,7 +181,7 @@ def papers() -> list[str]:
 def paper_folder(paper: str) -> Path:
     """``data/papers/<paper>``; `InputError` for an unknown paper."""
     folder = knowledge() / "papers" / paper
-    if paper not in papers():
+    if not (folder / "paper.yaml").exists():  # a list of all papers is read only where it is needed
         raise unknown("paper", paper, papers())
     return folder
 

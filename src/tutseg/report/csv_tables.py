@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from tutseg.files import csv_rows
+from tutseg.report.groups import told
 from tutseg.report.table import Table
-from tutseg.report.tables import percent
 
 
 def ablation_table(path: Path) -> Table:
@@ -27,7 +27,7 @@ def ablation_table(path: Path) -> Table:
         for column in columns:
             scores = [float(row[column]) for row in members]
             if not without:
-                cells.append(f"{percent(np.mean(scores))}")
+                cells.append(f"{told(np.mean(scores))}")
                 continue
             worth = [100 * (float(whole[row["seed"]][column]) - float(row[column])) for row in members]
             each = f" ({', '.join(f'{w:+.1f}' for w in worth)})" if len(worth) > 1 else ""

@@ -9,9 +9,9 @@ from torch import Tensor
 from tutseg.methods.one_image.clusters import choose
 from tutseg.methods.one_image.trace import Trace
 from tutseg.metrics import area_scores, counts
+from tutseg.report.groups import told
 from tutseg.report.interactive import StepExplorer
 from tutseg.report.table import Table
-from tutseg.report.tables import percent
 
 
 def dice_of_steps(trace: Trace, image: Tensor, truth: Tensor, rule: str = "oracle") -> np.ndarray:
@@ -40,8 +40,8 @@ def stop_table(traces: Sequence[Trace], images: Tensor, truth: Tensor, ids: Sequ
         clusters = len(np.unique(trace.result))
         rows.append(
             (
-                name, f"{percent(dice[best])} (after {best})", percent(dice[min(earliest, len(dice) - 1)]),
-                f"{percent(dice[-1])} (after {len(dice) - 1})", f"{100 * (dice[-1] - dice[best]):+.1f}", str(clusters),
+                name, f"{told(dice[best])} (after {best})", told(dice[min(earliest, len(dice) - 1)]),
+                f"{told(dice[-1])} (after {len(dice) - 1})", f"{100 * (dice[-1] - dice[best]):+.1f}", str(clusters),
             )
         )  # fmt: skip
     heads = (

@@ -1,39 +1,31 @@
-"""The search over the three weights of S3-Net's Eq. 7, from the files of ``benchmarks/lambdas.py``."""
+"""The search over the three weights of S3-Net's Eq. 7: ``experiments/s3-net/lambda.yaml``."""
 
 from itertools import product
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
-from tutseg.files import csv_rows
+from tutseg.report.groups import provenance, told
 from tutseg.report.interactive import GridExplorer
 from tutseg.report.one_image import interval
 from tutseg.report.table import Table
-from tutseg.report.tables import percent
-from tutseg.training.one_image import SCORED
+from tutseg.training.evidence import Finished, read_spec_evidence
+from tutseg.training.one_image import VIEWS
 
-PRINTED_WEIGHTS = "1.2-0.3-0.3"
-
-
-def _lambda_rows(path: Path) -> pd.DataFrame:
-    return pd.DataFrame(csv_rows(path)).astype({"dice": float, "leak": int, "clusters": int})
+PRINTED_WEIGHTS = (1.2, 0.3, 0.3)
 
 
-def _weights(rows: pd.DataFrame, rule: str) -> pd.DataFrame:
-    """Dice, a row a combination of weights, a column a picture, under one rule and without leak."""
-    part = rows[(rows["rule"] == rule) & (rows["leak"] == 0)]
-    table = part.pivot(index="variant", columns="id", values="dice")
-    return table.set_axis(table.index.str.removeprefix("lambda/"))
+def _weights(item: Finished) -> tuple[float, ...]:
+    return tuple(map(float, item.trial.options["weights"]))
 
 
-def lambda_table(path: Path) -> Table:
+def lambda_table(folder: Path) -> Table:
     """What a search over λ finds, and how much of it is left on pictures that the search did not see.
 
     Parameters
     ----------
-    path : Path
-        ``scores-<data>.csv``.
+    folder : Path
+        ``results/s3-net/lambda``.
 
     Returns
     -------
@@ -41,11 +33,11 @@ def lambda_table(path: Path) -> Table:
         For each rule: the printed weights, the best and the worst of the grid, and the best on one half of the
         pictures scored on the other half, both ways.
     """
-    rows = _lambda_rows(path)
+    items = read_spec_evidence(folder)
+    at = [_weights(item) for item in items]
     lines = []
-    for rule in ("oracle", *(rule for rule, _ in SCORED[3:])):
-        dice = _weights(rows, rule)
-        values, at = dice.to_numpy(), list(dice.index)
+    for rule in (view for view, (_, margin) in VIEWS.items() if not margin):
+        values = np.array([list(item.views[rule].per_image("dice").values()) for item in items])
         even = np.arange(values.shape[1]) % 2 == 0
         halves = [values[values[:, own].mean(1).argmax(), ~own] for own in (even, ~even)]
         unseen = np.concatenate(halves)
@@ -53,41 +45,36 @@ def lambda_table(path: Path) -> Table:
         for name, found, weights in (
             ("printed", values[at.index(PRINTED_WEIGHTS)], PRINTED_WEIGHTS),
             ("best", values[mean.argmax()], at[mean.argmax()]),
-            ("best on one half, scored on the other", unseen, "–"),
+            ("best on one half, scored on the other", unseen, ()),
             ("worst", values[mean.argmin()], at[mean.argmin()]),
         ):
-            spread = f"{percent(found.mean())} ± {percent(found.std(ddof=1))}"
-            lines.append((rule, name, weights.replace("-", ", "), spread, interval(found[None]), str(len(found))))
-    first = rows.iloc[0]
-    kept = ("data_fingerprint", "size", "device", "threads", "torch", "commit", "code", "seed")
-    note = "; ".join(f"{key}: {first[key]}" for key in kept)
+            spread = f"{told(found.mean())} ± {told(found.std(ddof=1))}"
+            shown = ", ".join(f"{weight:g}" for weight in weights) or "–"
+            lines.append((rule, name, shown, spread, interval(found[None]), str(len(found))))
     return Table(
         ("cluster chosen by", "weights", "λ1, λ2, λ3", "Dice % ± sd over pictures", "95 % interval", "pictures"),
         tuple(lines),
-        f"{len(at)} combinations of weights on {first['data']}",
-        f"From {path.parent.name}/{path.name}; {note}.",
+        f"{len(at)} combinations of weights on {items[0].trial.data}",
+        provenance(items),
     )
 
 
 def lambda_explorer(folder: Path) -> GridExplorer:
     """The cluster maps of every combination of weights on the first drawn pictures."""
-    rows = _lambda_rows(folder / "scores-synth.csv")
-    dice = {rule: _weights(rows, rule) for rule in ("oracle", "darkest")}
-    clusters = rows.drop_duplicates(["variant", "id"]).set_index(["variant", "id"])["clusters"]
-    names = list(dict.fromkeys(rows["variant"].str.removeprefix("lambda/")))
-    maps = {}
-    for name in names:
-        with np.load(folder / "maps" / f"{name}.npz") as file:
-            maps[name] = file["arr_0"]
-    pictures = list(dict.fromkeys(rows["id"]))[: len(maps[names[0]])]
-    axes = {f"λ{k + 1}": sorted({name.split("-")[k] for name in names}, key=float) for k in range(3)}
+    items = {_weights(item): item for item in read_spec_evidence(folder)}
+    with np.load(folder / "maps.npz") as file:
+        maps = {weights: file[item.id] for weights, item in items.items()}
+    pictures = list(next(iter(items.values())).default.per_image("dice"))[: len(next(iter(maps.values())))]
+    steps = [sorted({weights[k] for weights in items}) for k in range(3)]
+    axes = {f"λ{k + 1}": [f"{value:g}" for value in values] for k, values in enumerate(steps)}
     frames, numbers = [], {"clusters": [], "Dice, oracle": [], "Dice, darkest": []}
     for i, picture in enumerate(pictures):
-        for name in ("-".join(values) for values in product(*axes.values())):
-            frames.append(maps[name][i])
-            numbers["clusters"].append(clusters[f"lambda/{name}", picture])
-            for rule, table in dice.items():
-                numbers[f"Dice, {rule}"].append(table.loc[name, picture])
+        for weights in product(*steps):
+            frames.append(maps[weights][i])
+            views = items[weights].views
+            numbers["clusters"].append(int(views["oracle"].per_image("clusters")[picture]))
+            for rule in ("oracle", "darkest"):
+                numbers[f"Dice, {rule}"].append(views[rule].per_image("dice")[picture])
     return GridExplorer(
         {"picture": pictures, **axes}, frames, numbers, "The clusters for every combination of weights."
     )

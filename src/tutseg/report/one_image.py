@@ -1,109 +1,58 @@
-"""Tables of the methods that segment one picture, from the rows of `tutseg.training.one_image`."""
+"""Tables of the methods that segment one picture."""
 
-from collections.abc import Mapping, Sequence
-from itertools import takewhile
-from pathlib import Path
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
-import torch
 from torch import Tensor
 
 from tutseg.errors import InputError
-from tutseg.files import csv_rows
 from tutseg.papers.claims import paired_bootstrap
-from tutseg.papers.tables import find_cells
+from tutseg.report.groups import Group, in_groups, provenance, told
 from tutseg.report.table import Table
-from tutseg.report.tables import Group, percent
-from tutseg.training.one_image import SCORED, read_rows, score_maps
-from tutseg.training.run import code_stamp
+from tutseg.report.tables import printed_cell
+from tutseg.training.evidence import Finished
+from tutseg.training.one_image import VIEWS, change_of, masks_of
 
-
-def groups(rows: pd.DataFrame, rule: str = "oracle", leak: int = 0, score: str = "dice") -> list[Group]:
-    """Rows of `evaluate_one_image` as one `Group` a variant, seeds by pictures, under one way of scoring.
-
-    A picture that not all seeds of its variant have (of a run that goes on) is left out.
-    """
-    part = rows[(rows["rule"] == rule) & (rows["leak"] == leak)]
-    found = []
-    for variant in part["variant"].unique():
-        own = part[part["variant"] == variant].pivot(index="seed", columns="id", values=score).dropna(axis=1)
-        found.append(Group(variant.split("/")[-1], own.to_numpy(dtype=float), []))
-    return found
-
-
-def _note(rows: pd.DataFrame) -> str:
-    """Where the numbers are from: data, size, seeds, options and code."""
-    options = sorted({f"{method} {text}" for method, text in zip(rows["method"], rows["options"], strict=True)})
-    data = ", ".join(f"{name} at {size} px" for name, size in sorted(set(zip(rows["data"], rows["size"], strict=True))))
-    seeds = ", ".join(map(str, sorted(rows["seed"].unique())))
-    return f"data: {data}; seeds: {seeds}; code: {code_stamp()}; options: {'; '.join(options)}."
-
-
-def _printed(number: int, row: str | None, metric: str = "dice", **setting: str) -> str:
-    cells = find_cells("s3-net", number, row, metric, {"data": "ph2", **setting}) if row else []
-    return str(cells[0].value) if cells else "–"
+ORACLE = "oracle"
 
 
 def _with_spread(group: Group) -> str:
-    return f"{percent(group.mean)} ± {percent(group.seed_spread)}"
+    return f"{told(group.mean)} ± {told(group.seed_spread)}"
 
 
 def interval(values: np.ndarray, sign: str = "") -> str:
+    """The 95 % interval of a mean, in per cent: "66.8 to 72.7"."""
     low, high = paired_bootstrap(values)
-    return f"{100 * low:{sign}.1f} to {100 * high:{sign}.1f}"
+    return f"{told(low, sign=sign)} to {told(high, sign=sign)}"
 
 
-def committed_scores(folder: Path) -> tuple[pd.DataFrame, str]:
-    """Rows of ``benchmarks/one_image_scores.py``, but for experiments never finished, and where they came from."""
-    rows = read_rows(folder / "scores.csv")
-    origin = list(csv_rows(folder / "provenance.csv"))
-    rows = rows[rows["variant"].isin([row["variant"] for row in origin])]
-    found = {
-        key: list(dict.fromkeys(row[key] for row in origin))
-        for key in ("data", "fingerprint", "size", "device", "torch", "commit", "code", "command")
-    }
-    if len(commands := found["command"]) > 1:
-        words = [command.split() for command in commands]
-        same = len(list(takewhile(lambda column: len(set(column)) == 1, zip(*words, strict=False))))
-        found["command"] = [f"{' '.join(words[0][:same])} [{' | '.join(' '.join(each[same:]) for each in words)}]"]
-    return rows, "; ".join(f"{key}: {', '.join(values)}" for key, values in found.items()) + "."
-
-
-def as_above(origin: str) -> str:
-    """Where rows came from (`committed_scores`) without their commands, for a table after the one that has them."""
-    return origin.partition("; command")[0] + "; commands as above."
-
-
-def methods_table(rows: pd.DataFrame, paper_rows: Mapping[str, str], note: str = "", data: str = "ph2") -> Table:
+def methods_table(items: Sequence[Finished], paper_rows: Mapping[str, str], data: str = "ph2") -> Table:
     """S3-Net Table 1 beside ours under every way of scoring.
 
     Parameters
     ----------
-    rows : pandas.DataFrame
-        Of `evaluate_one_image`.
+    items : sequence of Finished
+        One-image trials; a row a name.
     paper_rows : mapping
-        Name of a variant, after its slash, -> row of the paper's Table 1.
-    note : str
-        Where the rows came from, if they were not made just now.
+        Name of a row -> row of the paper's Table 1.
     data : {"ph2", "lung"}
         Which of the paper's columns stands beside them.
     """
-    scored = {each: groups(rows, *each) for each in SCORED}
+    scored = {view: in_groups(items, view=view) for view in VIEWS}
     lines = []
-    for i, oracle in enumerate(scored["oracle", 0]):
-        k, n = oracle.values.shape
+    for i, oracle in enumerate(scored[ORACLE]):
+        one_image = told(oracle.values.std(0, ddof=1).mean(), decimals=0) if len(oracle.values) > 1 else "–"
         lines.append(
             (
                 oracle.name,
-                _printed(1, paper_rows.get(oracle.name), data=data),
+                printed_cell("s3-net", 1, paper_rows.get(oracle.name, ""), "dice", data=data),
                 _with_spread(oracle),
                 interval(oracle.values),
-                *(_with_spread(scored[each][i]) for each in (("oracle", 4), ("oracle", 6), ("darkest", 0))),
-                f"{k} × {n}",
-                percent(oracle.image_spread, 0),
-                percent(oracle.values.std(0, ddof=1).mean(), 0) if k > 1 else "–",
+                *(_with_spread(scored[view][i]) for view in ("oracle+4", "oracle+6", "darkest")),
+                oracle.n,
+                told(oracle.image_spread, decimals=0),
+                one_image,
             )
         )
     heads = (
@@ -111,154 +60,154 @@ def methods_table(rows: pd.DataFrame, paper_rows: Mapping[str, str], note: str =
         "oracle, 4 px leak", "oracle, 6 px leak", "label-free (darkest)", "n = seeds × images", "sd over images",
         "sd over seeds, one image",
     )  # fmt: skip
-    return Table(
-        heads, tuple(lines), "Dice % under every way of choosing the cluster and of scoring it", note or _note(rows)
-    )
+    caption = "Dice % under every way of choosing the cluster and of scoring it"
+    return Table(heads, tuple(lines), caption, provenance(items, commands=True))
 
 
-def with_most_pictures(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows of those variants that have as many pictures as any."""
-    pictures = rows.groupby("variant")["id"].transform("nunique")
-    return rows[pictures == pictures.max()]
+def with_most_pictures(items: Sequence[Finished]) -> list[Finished]:
+    """Those trials that have as many pictures as any."""
+    most = max(item.n["test"] for item in items)
+    return [item for item in items if item.n["test"] == most]
 
 
-def on_shared_pictures(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows of those pictures that every variant and seed has."""
-    had = rows.groupby("id")[["variant", "seed"]].apply(lambda own: len(own.drop_duplicates()))
-    return rows[rows["id"].isin(had[had == len(rows[["variant", "seed"]].drop_duplicates())].index)]
+def shared_pictures(items: Iterable[Finished]) -> set[str]:
+    """The pictures that every trial has."""
+    return set.intersection(*(set(item.default.per_image("dice")) for item in items))
 
 
-def areas_table(rows: pd.DataFrame, paper_rows: Mapping[str, str], note: str = "", data: str = "ph2") -> Table:
+def on_shared_pictures(items: Sequence[Finished]) -> list[Finished]:
+    """The trials as if they had only the pictures that all of them have."""
+    return [item.on(shared_pictures(items)) for item in items]
+
+
+def areas_table(items: Sequence[Finished], paper_rows: Mapping[str, str], data: str = "ph2") -> Table:
     """The other two scores of S3-Net Table 1, HM and XOR, beside ours without leak; arguments of `methods_table`."""
-    found = [groups(rows, score=score) for score in ("hm", "xor")]
+    found = [in_groups(items, score=score) for score in ("hm", "xor")]
     lines = []
     for pair in zip(*found, strict=True):
-        printed = paper_rows.get(pair[0].name)
+        row = paper_rows.get(pair[0].name, "")
         cells = [
             cell
             for metric, group in zip(("hm", "xor"), pair, strict=True)
-            for cell in (_printed(1, printed, metric, data=data), f"{_with_spread(group)} ({interval(group.values)})")
+            for cell in (
+                printed_cell("s3-net", 1, row, metric, data=data),
+                f"{_with_spread(group)} ({interval(group.values)})",
+            )
         ]
-        k, n = pair[0].values.shape
-        lines.append((pair[0].name, *cells, f"{k} × {n}"))
+        lines.append((pair[0].name, *cells, pair[0].n))
     ours = "ours ± sd over seeds (95 % interval)"
     heads = ("method", f"HM: paper, {data.upper()}", f"HM: {ours}", "XOR: paper", f"XOR: {ours}", "n = seeds × images")
-    return Table(heads, tuple(lines), "HM and XOR %, lower is better; oracle, no leak", note or _note(rows))
+    return Table(heads, tuple(lines), "HM and XOR %, lower is better; oracle, no leak", provenance(items))
 
 
-def printed_table(rows: pd.DataFrame, variant: str, paper_row: str, note: str = "", data: str = "ph2") -> Table:
+def printed_table(items: Iterable[Finished], name: str, paper_row: str, data: str = "ph2") -> Table:
     """One method's three scores without and with the leak, and whether our intervals hold what the paper prints.
 
     Parameters
     ----------
-    rows, note, data
+    items, data
         As for `methods_table`.
-    variant : str
-        The method, such as ``table-1/s3-net-code``.
+    name : str
+        The method's row, such as ``s3-net-code``.
     paper_row : str
         Its row of S3-Net Table 1.
     """
-    own = rows[rows["variant"] == variant]
+    own = [item for item in items if item.name == name]
     lines = []
     for score in ("dice", "hm", "xor"):
-        printed = _printed(1, paper_row, score, data=data)
-        for leak in (0, 4):
-            (group,) = groups(own, leak=leak, score=score)
+        printed = printed_cell("s3-net", 1, paper_row, score, data=data)
+        for view in ("oracle", "oracle+4"):
+            (group,) = in_groups(own, score=score, view=view)
             low, high = paired_bootstrap(group.values)
             held = "inside" if low <= float(printed) / 100 <= high else "outside"
-            k, n = group.values.shape
-            cells = (printed, _with_spread(group), interval(group.values), held, f"{k} × {n}")
-            lines.append((score.upper() if score != "dice" else "Dice", f"{leak} px", *cells))
+            cells = (printed, _with_spread(group), interval(group.values), held, group.n)
+            lines.append((score.upper() if score != "dice" else "Dice", f"{VIEWS[view][1]} px", *cells))
     heads = ("score", "leak", "paper", "ours ± sd over seeds", "95 % interval", "print is", "n = seeds × images")
-    return Table(heads, tuple(lines), f"{variant.split('/')[-1]}, oracle: every score %", note or _note(rows))
+    return Table(heads, tuple(lines), f"{name}, oracle: every score %", provenance(own))
 
 
-def size_table(rows: pd.DataFrame, other: pd.DataFrame, note: str = "") -> Table:
+def size_table(items: Sequence[Finished], other: Sequence[Finished]) -> Table:
     """What the size of the picture is worth: oracle Dice at two sizes, on the pictures that both have.
 
     Parameters
     ----------
-    rows, other : pandas.DataFrame
-        Of `evaluate_one_image`, each of one size. A variant that only one of them has is left out.
-    note : str
-        As for `methods_table`.
+    items, other : sequence of Finished
+        Each of one size. A row that only one of them has is left out.
 
     Raises
     ------
     InputError
         No picture was segmented at both sizes.
     """
-    key = ["variant", "id", "seed", "rule", "leak"]
-    common = rows[key].merge(other[key])
-    if common.empty:
-        raise InputError("no picture was segmented at both sizes", "give rows of the same variants, pictures and seeds")
-    first, second = (part.merge(common) for part in (rows, other))
+    names = {item.name for item in items} & {item.name for item in other}
+    first, second = ([item for item in part if item.name in names] for part in (items, other))
     lines = []
-    for leak in (0, 4):
-        of = {group.name: group for group in groups(second, leak=leak)}
-        for one in groups(first, leak=leak):
-            two = of[one.name]
+    for name in dict.fromkeys(item.name for item in first):
+        both = [[item for item in part if item.name == name] for part in (first, second)]
+        shared = shared_pictures(item for part in both for item in part)
+        if not shared:
+            continue
+        for view in ("oracle", "oracle+4"):
+            (one,), (two,) = (in_groups([item.on(shared) for item in part], view=view) for part in both)
             change = one.values - two.values
-            gain = f"{100 * change.mean():+.1f} ({interval(change, '+')})"
-            k, n = change.shape
-            lines.append((one.name, f"{leak} px", _with_spread(one), _with_spread(two), gain, f"{k} × {n}"))
-    sizes = (f"Dice at {part['size'].iloc[0]} px" for part in (first, second))
+            gain = f"{told(change.mean(), sign='+')} ({interval(change, '+')})"
+            lines.append((name, f"{VIEWS[view][1]} px", _with_spread(one), _with_spread(two), gain, one.n))
+    if not lines:
+        raise InputError("no picture was segmented at both sizes", "give trials of the same rows, pictures and seeds")
+    sizes = (f"Dice at {part[0].trial.size} px" for part in (first, second))
     heads = ("method", "leak", *sizes, "difference (95 %)", "n = seeds × images")
-    return Table(heads, tuple(lines), "Dice % at two sizes, the same pictures and seeds; oracle", note or _note(rows))
+    caption = "Dice % at two sizes, the same pictures and seeds; oracle"
+    return Table(heads, tuple(lines), caption, provenance([*first, *second]))
 
 
-def seconds_table(rows: pd.DataFrame, note: str) -> Table:
-    """How long one picture takes by each method; arguments as for `methods_table`."""
+def seconds_table(items: Sequence[Finished]) -> Table:
+    """How long one picture takes by each method."""
     lines = []
-    for group in groups(rows, score="seconds"):
+    for group in in_groups(items, score="seconds", view=ORACLE):
         low, middle, high = np.quantile(group.values, (0.05, 0.5, 0.95))
         lines.append((group.name, f"{middle:.2g}", f"{low:.2g} to {high:.2g}", str(group.values.size)))
     heads = ("method", "seconds a picture (median)", "5 % to 95 % of pictures", "n")
-    return Table(heads, tuple(lines), f"Time at {rows['size'].iloc[0]} px", note)
+    return Table(heads, tuple(lines), f"Time at {items[0].trial.size} px", provenance(items))
 
 
-def ablation_table(rows: pd.DataFrame, note: str = "", readings: Sequence[str] = ("paper", "code")) -> Table:
+def ablation_table(items: Sequence[Finished], readings: Sequence[str] = ("paper", "code")) -> Table:
     """S3-Net Table 2 (which loss is worth what) beside ours in several readings.
 
-    Each reading has a column of Dice and one of the difference to L_ce alone, paired by picture and seed. `note` is
-    that of `methods_table`.
+    Each reading has a column of Dice and one of the difference to L_ce alone, paired by picture and seed.
     """
-    found = {group.name: group for group in groups(rows)}
+    found = {group.name: group for group in in_groups(items)}
     printed = {"ce": "L_ce", "ce-at": "L_ce+L_AT", "ce-s": "L_ce+L_S", "ce-at-s": "L_ce+L_AT+L_S"}
     lines = []
     for terms, row in printed.items():
-        cells = [row.replace("+", " + "), _printed(2, row, ablation="losses")]
+        cells = [row.replace("+", " + "), printed_cell("s3-net", 2, row, "dice", data="ph2", ablation="losses")]
         for reading in readings:
             group, base = found[f"{reading}-{terms}"], found[f"{reading}-ce"]
             gain = group.values - base.values
-            cells += [
-                _with_spread(group),
-                "–" if group is base else f"{100 * gain.mean():+.1f} ({interval(gain, '+')})",
-            ]
+            change = f"{told(gain.mean(), sign='+')} ({interval(gain, '+')})"
+            cells += [_with_spread(group), "–" if group is base else change]
         lines.append(tuple(cells))
-    k, n = base.values.shape
     heads = ["losses", "paper, PH2 (Table 2)"]
     for reading in readings:
         heads += [f"ours, `{reading}` (± sd over seeds)", f"`{reading}` − L_ce (95 % interval)"]
-    caption = f"Dice % by loss terms; oracle, no leak; n = {k} seeds × {n} images"
-    return Table(tuple(heads), tuple(lines), caption, note or _note(rows))
+    caption = f"Dice % by loss terms; oracle, no leak; n = {base.n} (seeds × images)"
+    return Table(tuple(heads), tuple(lines), caption, provenance(items))
 
 
-def robust(rows: pd.DataFrame) -> dict[tuple[str, str], dict[str, Group]]:
-    """(Method, change) -> flips and oracle Dice of an experiment ``robust/METHOD CHANGE``."""
+def robust(items: Sequence[Finished]) -> dict[tuple[str, str], dict[str, Group]]:
+    """(Method, change such as "angle=30") -> flips and oracle Dice, of trials with a change."""
     found: dict[tuple[str, str], dict[str, Group]] = {}
     for score in ("flips", "dice"):
-        for group in groups(rows, score=score):
-            method, change = group.name.split(" ", 1)
+        for group in in_groups(items, lambda item: f"{item.name} {change_of(item.trial)}", score):
+            method, change = group.name.rsplit(" ", 1)
             found.setdefault((method, change), {})[score] = group
     return found
 
 
-def robustness_table(rows: pd.DataFrame) -> Table:
+def robustness_table(items: Sequence[Finished]) -> Table:
     """Who keeps his labels when the picture changes: share of flipped pixels and Dice, a column a change."""
-    found = robust(rows)
+    found = robust(items)
     methods, changes = (list(dict.fromkeys(names)) for names in zip(*found, strict=True))
-    cell = lambda group: f"{percent(group.mean)} ({interval(group.values)})"
+    cell = lambda group: f"{told(group.mean)} ({interval(group.values)})"
     lines = [
         (
             method,
@@ -266,36 +215,37 @@ def robustness_table(rows: pd.DataFrame) -> Table:
         )
         for method in methods
     ]
-    seeds, pictures = next(iter(found.values()))["flips"].values.shape
+    n = next(iter(found.values()))["flips"].n
     heads = ("method", *(change.removesuffix("=1") for change in changes))  # "hair", not "hair=1"
-    caption = f"Labels lost to a change of the picture, % (95 % interval); n = {seeds} seed(s) × {pictures} images"
-    return Table(heads, tuple(lines), caption, _note(rows))
+    caption = f"Labels lost to a change of the picture, % (95 % interval); n = {n} (seeds × images)"
+    return Table(heads, tuple(lines), caption, provenance(items))
 
 
-def scored_masks(labels: Tensor, images: Tensor, truth: Tensor, keep: Sequence[tuple[str, int]]) -> dict[str, Any]:
+def scored_masks(labels: Tensor, images: Tensor, truth: Tensor, keep: Sequence[str]) -> dict[str, Any]:
     """One prediction as several evaluations see it, for `tutseg.report.photographs.contours`.
 
     Parameters
     ----------
     labels, images, truth : Tensor
         Cluster maps ``(B, H, W)``, pictures ``(B, 3, H, W)`` and masks ``(B, 1, H, W)``.
-    keep : sequence of (str, int)
-        Which of `tutseg.training.one_image.SCORED`.
+    keep : sequence of str
+        Which of `tutseg.training.one_image.VIEWS`.
 
     Returns
     -------
     dict of str to numpy.ndarray
         Name -> boolean ``(B, H, W)``.
     """
-    scored = score_maps(labels, images, truth)
+    masks = masks_of(labels, images, truth)
     found: dict[str, Any] = {}
-    for rule, margin in keep:
-        masks = [row["mask"][0] for own in scored for row in own if (row["rule"], row["leak"]) == (rule, margin)]
-        found[f"{rule}, {margin} px leak" if margin else rule] = torch.stack(masks).bool().numpy()
+    for view in keep:
+        rule, margin = VIEWS[view]
+        found[f"{rule}, {margin} px leak" if margin else rule] = masks[view][:, 0].bool().numpy()
     return found
 
 
-def hardest(rows: pd.DataFrame, variant: str, n: int) -> list[str]:
-    """The `n` pictures with the lowest Dice of a variant (oracle, no leak, mean over seeds), lowest first."""
-    part = rows[(rows["rule"] == "oracle") & (rows["leak"] == 0) & (rows["variant"] == variant)]
-    return list(part.groupby("id")["dice"].mean().nsmallest(n).index)
+def hardest(items: Iterable[Finished], name: str, n: int) -> list[str]:
+    """The `n` pictures with the lowest Dice of a row (default view, mean over seeds), lowest first."""
+    own = [item.default.per_image("dice") for item in items if item.name == name]
+    mean = {image: np.mean([scores[image] for scores in own]) for image in own[0]}
+    return sorted(mean, key=mean.__getitem__)[:n]

@@ -1,19 +1,22 @@
 """Figures of the methods that segment one picture."""
 
+from collections.abc import Sequence
+
 import matplotlib.pyplot as plt
 import numpy as np
-import pandas as pd
 from matplotlib.figure import Figure
 
 from tutseg.papers.claims import paired_bootstrap
 from tutseg.report.figure import PALETTE, styled
-from tutseg.report.one_image import groups, robust
+from tutseg.report.groups import in_groups
+from tutseg.report.one_image import robust
+from tutseg.training.evidence import Finished
 
 
 @styled
-def robustness_figure(rows: pd.DataFrame) -> Figure:
+def robustness_figure(items: Sequence[Finished]) -> Figure:
     """Flipped labels and Dice against angle, scale and shear, and under hair, with 95 % intervals."""
-    found = robust(rows)
+    found = robust(items)
     fields = list(dict.fromkeys(change.split("=")[0] for _, change in found))
     figure, axes = plt.subplots(
         2, len(fields), figsize=(7, 4.2), sharey="row", sharex="col", squeeze=False,
@@ -35,19 +38,19 @@ def robustness_figure(rows: pd.DataFrame) -> Figure:
     for axis, field in zip(axes[-1], fields, strict=True):
         axis.set(xlabel={"angle": "angle, degrees", "scale": "scale", "shear": "shear, degrees"}.get(field, field))
     seeds, pictures = next(iter(found.values()))["flips"].values.shape
-    data, size = rows["data"].iloc[0], rows["size"].iloc[0]
+    data, size = items[0].trial.data, items[0].trial.size
     figure.suptitle(f"{pictures} pictures of {data} at {size} px, {seeds} seed(s)", fontsize=9)
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=len(methods), fontsize=8)
     return figure
 
 
 @styled
-def evaluation_figure(rows: pd.DataFrame) -> Figure:
+def evaluation_figure(items: Sequence[Finished]) -> Figure:
     """Dice that the evaluation adds, by method: the leak's gain, and what the oracle is worth over the darkest."""
-    base = groups(rows)
+    base = in_groups(items)
     panels = {
-        "gain by the leak": [("4 px", groups(rows, leak=4)), ("6 px", groups(rows, leak=6))],
-        "gain by the oracle": [("over the darkest cluster", groups(rows, "darkest"))],
+        "gain by the leak": [("4 px", in_groups(items, view="oracle+4")), ("6 px", in_groups(items, view="oracle+6"))],
+        "gain by the oracle": [("over the darkest cluster", in_groups(items, view="darkest"))],
     }
     figure, axes = plt.subplots(1, 2, figsize=(6.8, 0.3 * len(base) + 1.2), sharey=True)
     for axis, (title, series) in zip(axes, panels.items(), strict=True):

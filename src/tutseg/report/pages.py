@@ -8,12 +8,17 @@ import json
 import statistics
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tutseg.files import csv_rows, project_root, sha256
 from tutseg.report.markdown import plain, table
 
+if TYPE_CHECKING:
+    from tutseg.training.evidence import Finished
+
 # The package from its foundation up, with what a reader looks for in each room.
 _ROOMS = {
+    "code": "What a piece of code reaches",
     "audit": "What printed numbers owe one another",
     "data": "Images and masks in",
     "metrics": "Every score, under every averaging convention",
@@ -104,26 +109,28 @@ def _transfer(file_name: str) -> Callable[[Path], str]:
 
 
 def drawn_start(_: Path) -> str:
-    """Few real labels with and without drawn pictures before them: `results/drawn-start`."""
-    from tutseg.report.tables import dice_table, difference_table, group_results, percent
+    """Few real labels with and without drawn pictures before them: ``results/drawn/start``."""
+    from tutseg.report.groups import in_groups, told
+    from tutseg.report.tables import difference_table, score_table
+    from tutseg.training.evidence import read_spec_evidence
 
-    folder = _evidence("drawn-start")
-    heldout = lambda image: all(image.values())  # drawn-only networks were tested on all pictures, the others on a fold
-    untuned = lambda image: heldout(image) and int(sha256(image["image"]), 16) % 2 == 1
+    items = read_spec_evidence(_evidence("drawn/start"))
+    # drawn-only networks were tested on all pictures, the others on a fold
+    tested = set.intersection(*(set(item.default.per_image("dice")) for item in items))
+    untuned = lambda image: image in tested and int(sha256(image), 16) % 2 == 1
 
-    def name(row: dict[str, str]) -> str:
-        if row["data"] == "synth":
+    def name(item: "Finished") -> str:
+        if item.trial.data == "synth":
             return "drawn pictures only, no real label"
-        return (
-            f"{row['method']}, {row['n_labelled']} labels, {'after drawn pictures' if row['start'] else 'from scratch'}"
-        )
+        begun = "after drawn pictures" if item.trial.inputs else "from scratch"
+        return f"{item.trial.method}, {item.n['labelled']} labels, {begun}"
 
-    groups = sorted(group_results(folder, name, heldout), key=lambda group: group.mean)
-    half = {group.name: group for group in group_results(folder, name, untuned)}
+    groups = sorted(in_groups(items, name, keep=tested.__contains__), key=lambda group: group.mean)
+    half = {group.name: group for group in in_groups(items, name, keep=untuned)}
     n = next(iter(half.values())).values.shape[1]
-    beside = {f"on the {n} test images the drawing was not tuned on": {k: percent(g.mean) for k, g in half.items()}}
+    beside = {f"on the {n} test images the drawing was not tuned on": {k: told(g.mean) for k, g in half.items()}}
     parts = []
-    for made in (dice_table(groups, "", beside), difference_table(groups, groups[-1].name)):
+    for made in (score_table(groups, "", beside), difference_table(groups, groups[-1].name)):
         parts.append(table(made.heads, made.rows, right=range(1, len(made.heads))) + f"\n{plain(made.note)}\n")
     return "\n".join(parts)
 

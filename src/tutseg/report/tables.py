@@ -1,191 +1,108 @@
 """Tables of finished trials: never a number without its n, its spread and where it came from."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tutseg.errors import InputError, unknown
-from tutseg.files import csv_rows
-from tutseg.papers.claims import paired_bootstrap
+from tutseg.files import canonical_json
 from tutseg.papers.tables import find_cells
+from tutseg.report.groups import Group, differences, group_results, paired, provenance, scale_of, together, told
 from tutseg.report.table import Table
+from tutseg.training.evidence import Finished, read_run
 from tutseg.training.run import Run
 
 
-@dataclass(frozen=True)
-class Group:
-    """Trials that differ in their seed alone, as a matrix of one score.
-
-    Parameters
-    ----------
-    name : str
-        What the row is called.
-    values : numpy.ndarray
-        ``(seeds, images)``: the score of each test image, in the same order for every seed.
-    results : list of dict
-        The trials' ``result.json``.
-    """
-
-    name: str
-    values: np.ndarray
-    results: list[dict[str, Any]]
-
-    @property
-    def mean(self) -> float:
-        """Mean over images and seeds."""
-        return float(self.values.mean())
-
-    @property
-    def seed_spread(self) -> float:
-        """Standard deviation over seeds of the mean over images (n - 1)."""
-        return float(self.values.mean(1).std(ddof=1)) if len(self.values) > 1 else float("nan")
-
-    @property
-    def image_spread(self) -> float:
-        """Standard deviation over images, averaged over seeds."""
-        return float(self.values.std(1).mean())
-
-    @property
-    def seeds(self) -> list[int]:
-        """The seed of each row of `values`; its place where no trials are named."""
-        return [int(result["trial"]["seed"]) for result in self.results] or list(range(len(self.values)))
-
-    def interval(self) -> tuple[float, float]:
-        """95 % bootstrap interval of the mean over seeds and images."""
-        return paired_bootstrap(self.values)
-
-
-def group_runs(runs: Sequence[Run], score: str = "dice", names: Callable[[Run], str] | None = None) -> list[Group]:
-    """Finished runs grouped by name (the method's, unless `names` says otherwise), seeds in rows."""
-    groups = []
-    for name, members in together(runs, names).items():
-        ids, values = zip(*(run.per_image(score) for run in members), strict=True)
-        if any(each != ids[0] for each in ids):
-            raise InputError(f"runs of {name} were tested on different images", "group runs of one test fold")
-        groups.append(Group(name, np.stack(values), [run.result for run in members]))
-    return groups
-
-
-def together(runs: Sequence[Run], names: Callable[[Run], str] | None = None) -> dict[str, list[Run]]:
-    """Runs by name (their method's, unless `names` says otherwise), in the order given."""
-    found: dict[str, list[Run]] = {}
-    for run in runs:
-        found.setdefault(names(run) if names else run.trial.method, []).append(run)
-    return found
-
-
-def group_results(
-    folder: Path,
-    name: Callable[[dict[str, str]], str | None],
-    keep: Callable[[dict[str, str]], bool] = lambda image: True,
-) -> list[Group]:
-    """Committed evidence (`tutseg.workflow.grid.collect_results`) as groups of Dice.
-
-    Parameters
-    ----------
-    folder : Path
-        ``results/<spec>`` with ``trials.csv`` and ``dice.csv``.
-    name : callable
-        From a row of ``trials.csv`` to its group's name; None leaves the trial out.
-    keep : callable
-        Whether to keep a row of ``dice.csv`` (a test image).
-    """
-    trials = csv_rows(folder / "trials.csv")
-    images = [row for row in csv_rows(folder / "dice.csv") if keep(row)]
-    first: dict[str, dict[str, str]] = {}
-    for row in trials:
-        first.setdefault(row["id"], row)  # the default view comes first
-    together: dict[str, list[dict[str, str]]] = {}
-    for row in first.values():
-        if (group := name(row)) is not None:
-            together.setdefault(group, []).append(row)
-    groups = []
-    for group, rows in together.items():
-        rows = sorted(rows, key=lambda row: int(row["seed"]))
-        values = np.array([[float(image[row["id"]]) for image in images if image[row["id"]]] for row in rows])
-        groups.append(Group(group, values, [_as_result(row) for row in rows]))
-    return groups
-
-
-def at_share(folder: Path, share: str, names: Mapping[str, str]) -> list[Group]:
+def at_share(folder: Path, labelled: float, names: Mapping[str, str]) -> list[Group]:
     """`group_results` of one labelled share.
 
     Parameters
     ----------
     folder : Path
         As for `group_results`.
-    share : str
-        As ``trials.csv`` has it, such as ``"0.04"``.
+    labelled : float
+        The share, or number, of labelled pictures.
     names : mapping
-        Options of a trial, as JSON -> name of its group; others are left out.
+        Options of a trial, as canonical JSON -> name of its group; others are left out.
     """
-    return group_results(folder, lambda row: names.get(row["options"]) if row["labelled"] == share else None)
+
+    def name(item: Finished) -> str | None:
+        return names.get(canonical_json(item.trial.options)) if item.trial.labelled == labelled else None
+
+    return group_results(folder, name)
 
 
-def _as_result(row: dict[str, str]) -> dict[str, Any]:
-    n = {part: int(row[f"n_{part}"]) for part in ("labelled", "unlabelled", "validation", "test")}
-    return {"trial": row, "n": n, "provenance": row | {"data": row["fingerprint"]}}
-
-
-def percent(value: float, decimals: int = 1) -> str:
-    """0.8123 as "81.2"."""
-    return "–" if not np.isfinite(value) else f"{100 * value:.{decimals}f}"
-
-
-def method_table(groups: Sequence[Group], paper: str, number: int, labelled: float, rows: dict[str, str]) -> Table:
-    """The paper's Dice beside ours, a row a method.
+def method_table(groups: Sequence[Group], paper: str, number: int, rows: Mapping[str, str], **setting: Any) -> Table:
+    """The paper's score beside ours, a row a method.
 
     Parameters
     ----------
     groups : sequence of Group
-        Ours, of one data set and labelled fraction.
+        Ours, of one data set, labelled share and score.
     paper, number
         The paper's table with the numbers for comparison.
-    labelled : float
-        Labelled fraction of the paper's block.
-    rows : dict
+    rows : mapping
         Group name -> row name in the paper.
+    **setting
+        What the paper's cells have in common, such as ``data="isic2018", labelled=0.02``.
     """
-    shares = sorted({float(result["trial"]["labelled"]) for group in groups for result in group.results})
-    ours = " and ".join(f"{100 * share:g} %" for share in shares)
-    caption = f"Dice; the paper's with {100 * labelled:g} % labelled, ours with {ours}"
-    printed = {group.name: _printed(paper, number, rows.get(group.name, ""), labelled) for group in groups}
-    return dice_table(groups, caption, {f"paper, Dice % (Table {number})": printed})
+    score = groups[0].score
+    shares = sorted({item.trial.labelled for group in groups for item in group.trials})
+    ours = " and ".join(map(labels, shares))
+    theirs = f", the paper's with {labels(setting['labelled'])}" if "labelled" in setting else ""
+    caption = f"{score.capitalize()}{theirs}, ours with {ours}"
+    printed = {group.name: printed_cell(paper, number, rows.get(group.name, ""), score, **setting) for group in groups}
+    return score_table(groups, caption, {f"paper, {heading(score)} (Table {number})": printed})
 
 
-def dice_table(groups: Sequence[Group], caption: str, beside: dict[str, dict[str, str]] | None = None) -> Table:
-    """Dice of each group with spread, interval and n.
+def labels(labelled: float) -> str:
+    """A labelled share or number in words: 0.02 as "2 % labelled", 59 as "59 labelled"."""
+    return f"{labelled:g} labelled" if labelled > 1 else f"{100 * labelled:g} % labelled"
+
+
+def heading(score: str) -> str:
+    """A score and its unit: "Dice %", "hd95, pixels"."""
+    return f"{score}, pixels" if scale_of(score) == 1 else f"{score.capitalize()} %"
+
+
+def score_table(groups: Sequence[Group], caption: str, beside: dict[str, dict[str, str]] | None = None) -> Table:
+    """A score of each group with spread, interval and n.
 
     Parameters
     ----------
     groups : sequence of Group
-        A row each.
+        A row each, of one score.
     caption : str
         What it shows.
     beside : dict
         Further columns: title -> group name -> cell.
     """
     beside = beside or {}
-    lines, tips = [], {}
-    for i, group in enumerate(groups):
-        low, high = group.interval()
-        k, n = group.values.shape
-        mean = f"{percent(group.mean)} ± {percent(group.seed_spread)}"
+    lines = []
+    for group in groups:
+        low, high = (told(end, group.score) for end in group.interval())
+        mean = f"{told(group.mean, group.score)} ± {told(group.seed_spread, group.score)}"
         others = (column.get(group.name, "–") for column in beside.values())
-        spread = percent(group.image_spread, 0)
-        lines.append((group.name, *others, mean, f"{percent(low)} to {percent(high)}", f"{k} × {n}", spread))
-        tips[(i, 1 + len(beside))] = "; ".join(r["provenance"]["command"] for r in group.results)
+        spread = told(group.image_spread, group.score, decimals=0)
+        lines.append((group.name, *others, mean, f"{low} to {high}", group.n, spread))
     heads = (
-        "system", *beside, "ours, Dice % (± sd over seeds)", "95 % interval", "n = seeds × images", "sd over images",
+        "system", *beside, f"ours, {heading(groups[0].score)} (± sd over seeds)", "95 % interval",
+        "n = seeds × images", "sd over images",
     )  # fmt: skip
-    return Table(heads, tuple(lines), caption, provenance(groups), tips)
+    note = provenance((item for group in groups for item in group.trials), commands=True)
+    return Table(heads, tuple(lines), caption, note)
 
 
 def share_table(
-    folder: Path, paper: str, number: int, shares: Sequence[float], rows: dict[str, str], reference: str
+    folder: Path,
+    paper: str,
+    number: int,
+    shares: Sequence[float],
+    rows: Mapping[str, str],
+    reference: str,
+    score: str = "dice",
+    **setting: Any,
 ) -> tuple[Table, list[tuple[str, float, float, float]]]:
     """Committed trials by method and labelled share beside the paper's table, and `reference` minus each other method.
 
@@ -201,6 +118,10 @@ def share_table(
         Method -> row name in the paper, in the order wanted.
     reference : str
         The method that the others are compared with.
+    score : str
+        As in `tutseg.metrics`; the paper's column of that name stands beside it.
+    **setting
+        What the paper's cells have in common besides the share, such as ``data="isic2018"``.
 
     Returns
     -------
@@ -213,7 +134,7 @@ def share_table(
     used, gains, every = [], [], []
     for share in shares:
         groups = group_results(
-            folder, lambda row, share=share: row["method"] if float(row["labelled"]) == share else None
+            folder, lambda item, share=share: item.trial.method if item.trial.labelled == share else None, score=score
         )
         found = {group.name: group for group in groups if group.name in rows}
         if not found:
@@ -223,86 +144,46 @@ def share_table(
         for method, row in rows.items():
             text = "–"
             if group := found.get(method):
-                low, high = group.interval()
-                text = f"{percent(group.mean)} ± {percent(group.seed_spread)} [{percent(low)}, {percent(high)}]"
-                text += f" n={len(group.values)}"
-            printed = _printed(paper, number, row, share).split(" ± ")[0]
+                mean, spread, low, high = (
+                    told(value, score) for value in (group.mean, group.seed_spread, *group.interval())
+                )
+                text = f"{mean} ± {spread} [{low}, {high}] n={len(group.values)}"
+            printed = printed_cell(paper, number, row, score, labelled=share, **setting).split(" ± ")[0]
             cells[method].append(f"{printed} | {text}")
         for method, group in found.items():
             if method != reference and reference in found:
-                gains.append((f"{reference} − {method}, {share:.0%}", *_paired(found[reference], group)))
+                gains.append((f"{reference} − {method}, {labels(share)}", *paired(found[reference], group)))
     n = sorted({group.values.shape[1] for group in every})
     table = Table(
-        ("method", *(f"{share:.0%} labelled" for share in used)),
+        ("method", *map(labels, used)),
         tuple(tuple(line) for line in cells.values()),
-        f"Dice %: the paper's Table {number} | ours ± sd over seeds [95 % interval], "
+        f"{heading(score)}: the paper's Table {number} | ours ± sd over seeds [95 % interval], "
         f"n seeds × {'/'.join(map(str, n))} test images",
-        provenance(every) if every else "",
+        provenance(item for group in every for item in group.trials),
     )
     return table, gains
 
 
-def _paired(a: Group, b: Group) -> tuple[float, float, float]:
-    """Mean of a − b over the seeds both have, and its 95 % interval."""
-    both = [seed for seed in a.seeds if seed in b.seeds]
-    if not both:
-        raise InputError(f"{a.name} and {b.name} have no seed in common", "run both with the same seeds")
-    gain = np.stack([a.values[a.seeds.index(seed)] - b.values[b.seeds.index(seed)] for seed in both])
-    return float(gain.mean()), *paired_bootstrap(gain)
-
-
-def _printed(paper: str, number: int, row: str, labelled: float) -> str:
-    setting = {"data": "isic2018", "labelled": f"{labelled:g}"}
-    cells = find_cells(paper, number, row, "dice", setting) if row else []
-    return f"{cells[0].value} ± {cells[0].spread}" if cells else "–"
-
-
-def provenance(groups: Sequence[Group]) -> str:
-    """One line: data, network, steps, device, commit, fingerprints; mixed ones are all named."""
-    found: dict[str, list[str]] = {}
-    for group in groups:
-        for result in group.results:
-            trial, origin = result["trial"], result["provenance"]
-            n = result["n"]
-            for key, value in {
-                "data": f"{trial['data']} ({origin['data']})",
-                "net": f"{trial['net']} at {trial['size']} px",
-                "training": f"{trial['steps']} steps of {trial['batch']}",
-                "labelled/unlabelled": f"{n['labelled']}/{n['unlabelled']}",
-                "seeds": str(trial["seed"]),
-                "device": origin["device"],
-                "torch": origin["torch"],
-                "code": origin["code"],
-            }.items():
-                found.setdefault(key, [])
-                if value not in found[key]:
-                    found[key].append(value)
-    return (
-        "; ".join(f"{key}: {', '.join(values)}" for key, values in found.items()) + ". Hover a cell for its commands."
-    )
-
-
-def differences(groups: Sequence[Group], reference: str) -> list[tuple[str, float, float, float]]:
-    """Mean of `reference` minus each other group over the same images and seeds, with its 95 % interval."""
-    of = {group.name: group for group in groups}
-    if reference not in of:
-        raise unknown("group", reference, of)
-    found = []
-    for group in groups:
-        if group.name != reference:
-            found.append((group.name, *_paired(of[reference], group)))
-    return found
+def printed_cell(paper: str, number: int, row: str, metric: str, **setting: Any) -> str:
+    """What the paper prints in a cell, "80.07 ± 0.70"; a dash where it has none."""
+    wanted = {key: value if isinstance(value, str) else f"{value:g}" for key, value in setting.items()}
+    cells = find_cells(paper, number, row, metric, wanted) if row else []
+    if not cells:
+        return "–"
+    return f"{cells[0].value}" + (f" ± {cells[0].spread}" if cells[0].spread is not None else "")
 
 
 def difference_table(groups: Sequence[Group], reference: str) -> Table:
-    """`differences` as a table, in Dice points, with what the interval allows one to say."""
-    rows = []
-    for name, effect, low, high in differences(groups, reference):
+    """`differences` as a table, in points of the score, with what the interval allows one to say."""
+    score, rows = groups[0].score, []
+    for name, *numbers in differences(groups, reference):
+        _, low, high = numbers
         verdict = "higher" if low > 0 else "lower" if high < 0 else "undecided (interval covers zero)"
-        points: Callable[[float], str] = lambda value: f"{100 * value:+.1f}"
-        rows.append((f"{reference} − {name}", points(effect), f"{points(low)} to {points(high)}", verdict))
+        effect, low, high = (told(value, score, "+") for value in numbers)
+        rows.append((f"{reference} − {name}", effect, f"{low} to {high}", verdict))
+    unit = "pixels" if scale_of(score) == 1 else "points"
     return Table(
-        ("difference", "Dice points", "95 % interval", f"{reference} is"),
+        ("difference", f"{score.capitalize()} {unit}", "95 % interval", f"{reference} is"),
         tuple(rows),
         "Paired over the same test images and seeds",
         "Bootstrap over seeds, and over images within them; 2000 resamples.",
@@ -315,14 +196,12 @@ def averaging_table(runs: Sequence[Run], view: str | None = None) -> Table:
     for name, members in together(runs).items():
         dice = [run.result["scores"][view or next(iter(run.result["scores"]))]["dice"] for run in members]
         cells = [[each[way]["mean"] for each in dice] for way in ("per_image", "batch", "pooled")]
-        rows.append(
-            (name, *(f"{percent(np.mean(c))} ± {percent(np.std(c, ddof=1))}" for c in cells), str(len(members)))
-        )
+        rows.append((name, *(f"{told(np.mean(c))} ± {told(np.std(c, ddof=1))}" for c in cells), str(len(members))))
     return Table(
         ("method", "per image", "batches of 5 pooled", "all pixels pooled", "seeds"),
         tuple(rows),
         "Dice % of the same predictions under three averagings (± sd over seeds)",
-        provenance([Group("", np.zeros((1, 1)), [run.result for run in runs])]),
+        provenance(read_run(run.folder) for run in runs),
     )
 
 
@@ -336,13 +215,13 @@ def selection_table(runs: Sequence[Run]) -> Table:
             if all(way in run.result["selection"] for run in members)
         }
         gain = chosen["test"] - chosen["last"]
-        cells = [f"{percent(v.mean())} ± {percent(v.std(ddof=1))}" for v in chosen.values()]
+        cells = [f"{told(v.mean())} ± {told(v.std(ddof=1))}" for v in chosen.values()]
         rows.append((name, *cells, f"{100 * gain.mean():+.1f} ({100 * gain.min():+.1f} to {100 * gain.max():+.1f})"))
     return Table(
         ("method", *chosen, "test − last: mean (range over seeds)"),
         tuple(rows),
         f"Dice % by how the weights are chosen, over {len(members)} seeds",
-        provenance([Group("", np.zeros((1, 1)), [run.result for run in runs])]),
+        provenance(read_run(run.folder) for run in runs),
     )
 
 

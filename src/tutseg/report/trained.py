@@ -8,12 +8,14 @@ from matplotlib.figure import Figure
 from tutseg.data import open_source
 from tutseg.data.loader import load_pictures
 from tutseg.papers.claims import paired_bootstrap
+from tutseg.report.groups import provenance, together, told
 from tutseg.report.photographs import contours
 from tutseg.report.table import Table
-from tutseg.report.tables import Group, percent, provenance, together
 from tutseg.training.evaluate import dice_of, foreground, truth_of
+from tutseg.training.evidence import read_run
 from tutseg.training.fit import make_fabric
-from tutseg.training.run import Run, pictures_of, split_of
+from tutseg.training.pictures import pictures_of, split_of
+from tutseg.training.run import Run
 
 HARD_CASES_SEED = 9_000
 
@@ -67,7 +69,7 @@ def hard_cases(runs: Sequence[Run], artefacts: Sequence[str], n: int = 60) -> Ta
         for name, methods in trained.items():
             dice = np.stack([dice_of(method, test, fabric) for method in methods])
             spread = dice.mean(1).std(ddof=1) if len(dice) > 1 else float("nan")
-            text = f"{percent(dice.mean())} ± {percent(spread)}"
+            text = f"{told(dice.mean())} ± {told(spread)}"
             if artefact:
                 loss = dice - clean[name]
                 low, high = paired_bootstrap(loss)
@@ -82,5 +84,5 @@ def hard_cases(runs: Sequence[Run], artefacts: Sequence[str], n: int = 60) -> Ta
         tuple(lines),
         f"Dice % ± sd over {seeds} seeds on {n} lesions drawn with seed {HARD_CASES_SEED} (against the clean pictures: "
         "difference, 95 % interval)",
-        provenance([Group("", np.zeros((1, 1)), [run.result for run in runs])]),
+        provenance(read_run(run.folder) for run in runs),
     )

@@ -35,27 +35,33 @@ def truth_of(pictures: Pictures) -> np.ndarray:
     return pictures.need("truth").truth[:, 0].cpu().numpy().astype(bool)
 
 
-def mean_dice(prediction: np.ndarray, truth: np.ndarray) -> dict[str, float]:
-    """Mean Dice per image, and over pooled batches of five as the official script averages it."""
+def means_of(prediction: np.ndarray, truth: np.ndarray, score: str) -> dict[str, float]:
+    """A score's mean per image, and over pooled batches of five as DME-FD's script averages it."""
     table = metrics.table_from_counts(
         dict(zip(metrics.COUNTS, metrics.counts(prediction, truth).T, strict=True)), batch=OFFICIAL_BATCH
     )
-    return {f"dice_{averaging}": table["dice"][averaging]["mean"] for averaging in ("per_image", "batch")}
+    return {f"{score}_{averaging}": table[score][averaging]["mean"] for averaging in ("per_image", "batch")}
 
 
 def choose_weights(
-    method: Method, trial: Trial, folder: Path, validation: Pictures, test: Pictures, fabric: Fabric
+    method: Method,
+    trial: Trial,
+    folder: Path,
+    validation: Pictures,
+    test: Pictures,
+    fabric: Fabric,
+    best: str = "dice",
 ) -> dict[str, dict[str, Any]]:
     """What three ways of choosing among the kept weights give on the test pictures.
 
     "last" takes the last step, "validation" the step whose default view is best on the validation part, and "test"
     the step *and* branch best on the test pictures themselves, as DME-FD's script does. The last is no estimate of
-    anything; it is here because its distance from the others is a result.
+    anything; it is here because its distance from the others is a result. `best` is the score that chooses.
 
     Returns
     -------
     dict
-        For each way: ``step``, ``view``, ``dice_per_image`` and ``dice_batch`` on the test pictures.
+        For each way: ``step``, ``view``, ``<best>_per_image`` and ``<best>_batch`` on the test pictures.
     """
     found = []
     test_truth, validation_truth = truth_of(test), truth_of(validation) if len(validation) else None
@@ -64,16 +70,16 @@ def choose_weights(
         on_validation = float("nan")
         if validation_truth is not None:
             prediction = foreground(method, validation, method.views[0], fabric)
-            on_validation = mean_dice(prediction, validation_truth)["dice_per_image"]
+            on_validation = means_of(prediction, validation_truth, best)[f"{best}_per_image"]
         for view in method.views:
             prediction = foreground(method, test, view, fabric)
-            dice = mean_dice(prediction, test_truth)
-            found.append({"step": step, "view": view, "validation_dice": on_validation, **dice})
+            means = means_of(prediction, test_truth, best)
+            found.append({"step": step, "view": view, "validation": on_validation, **means})
     default = [row for row in found if row["view"] == method.views[0]]
-    chosen = {"last": default[-1], "test": max(found, key=lambda row: row["dice_batch"])}
+    chosen = {"last": default[-1], "test": max(found, key=lambda row: row[f"{best}_batch"])}
     if validation_truth is not None:
-        chosen["validation"] = max(default, key=lambda row: row["validation_dice"])
-    keep = ("step", "view", "dice_per_image", "dice_batch")
+        chosen["validation"] = max(default, key=lambda row: row["validation"])
+    keep = ("step", "view", f"{best}_per_image", f"{best}_batch")
     return {way: {name: row[name] for name in keep} for way, row in chosen.items()}
 
 

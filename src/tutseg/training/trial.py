@@ -1,82 +1,99 @@
-"""A trial: everything that decides the numbers of one training, and the id that follows from it."""
+"""A trial: everything that decides the numbers of one run, and the id that follows from it."""
 
+import re
+import shlex
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from tutseg.errors import InputError, unknown
 from tutseg.files import canonical_json, runs_folder, sha256
 
+SCHEMA = 2
+
+
+def _share_or_count(labelled: float) -> float:
+    if labelled > 1 and (labelled < 2 or labelled % 1):
+        raise ValueError("give a share in (0, 1], or a whole number of pictures from 2 on")
+    return labelled
+
+
+def _pinned(name: str) -> str:
+    if not re.fullmatch(r"[0-9a-f]{16}|[0-9a-f]{64}", name):
+        raise ValueError("pin it: the id of a trial (16 digits), or the SHA-256 of a weights file (64 digits)")
+    return name
+
+
+def _field(default: Any, about: str, flag: str = "", **limits: Any) -> Any:
+    """A field; `about` is its documentation and its help on the command line, `flag` only if it is not its name."""
+    return Field(default, description=about, json_schema_extra={"flag": flag} if flag else None, **limits)
+
 
 class Trial(BaseModel):
-    """One training, frozen. An unknown field is an error.
+    """One run of a method, frozen; each field says what it is. An unknown field is an error.
 
-    Parameters
-    ----------
-    method, net, data : str
-        Names that ``tutseg methods``, ``nets`` and ``data list`` print.
-    labelled : float
-        Share of the training part whose masks may be used, in (0, 1].
-    size : int
-        Input height and width in pixels.
-    steps, batch : int
-        Optimiser steps; pictures a step from each of the labelled and the unlabelled stream.
-    fold, seed : int
-        Test fold (of 5), and the seed of split, initialisation and batches.
-    protocol : {"honest", "paper"}
-        "honest": folds by group, a validation part, nested labelled subsets. "paper": DME-FD's counts.
-    lr, weight_decay, schedule
-        AdamW; "cosine" to zero, "step": DME-FD's halving after 50 of 80 epochs, or "one-cycle": a cosine after a
-        linear rise over the first 15 % of the steps, which allows a higher learning rate.
-    augment : {"weak", "strong"}
-        Views of the *labelled* pictures: flips (the paper), or flips and the strong colour changes.
-    evaluations : int
-        Evenly spaced points at which weights are kept for choosing among them (1: the last only).
-    precision : {"32-true", "bf16-mixed"}
-        Lightning Fabric's name.
-    pretrained : bool
-        ImageNet weights for the encoder.
-    start : str
-        Run folder, or id of a run below ``$TUTSEG_RUNS``, whose network every network starts from (empty: random).
-    test_data : str
-        Test on this data set as a whole instead of the test fold (empty: the fold).
-    paper : str
-        The paper whose table this belongs to.
-    options, data_options, test_options : dict
-        Passed to method, data set and test data set.
+    The id follows from the fields that are not at their default, so a new field whose default changes nothing leaves
+    every id as it was. `SCHEMA` is raised when a default changes, since equal fields then mean another trial.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    method: str
-    data: str = "synth"
-    labelled: float = Field(0.02, gt=0, le=1)
-    net: str = "mobilenet-unet"
-    size: int = Field(96, gt=0)
-    steps: int = Field(300, gt=0)
-    batch: int = Field(16, gt=0)
-    fold: int = Field(0, ge=0, le=4)
-    seed: int = Field(0, ge=0)
-    protocol: Literal["honest", "paper"] = "honest"
-    lr: float = Field(1e-3, gt=0)
-    weight_decay: float = Field(0.01, ge=0)
-    schedule: Literal["cosine", "step", "one-cycle"] = "cosine"
-    augment: Literal["weak", "strong"] = "weak"
-    evaluations: int = Field(1, gt=0)
-    precision: Literal["32-true", "bf16-mixed"] = "32-true"
-    pretrained: bool = False
-    start: str = ""
-    test_data: str = ""
-    paper: str = "dme-fd"
-    options: dict[str, Any] = {}
-    data_options: dict[str, Any] = {}
-    test_options: dict[str, Any] = {}
+    method: str = Field(description="A name that `tutseg methods` lists.")
+    data: str = _field("synth", "A name that `tutseg data list` prints.")
+    labelled: Annotated[float, AfterValidator(_share_or_count)] = _field(
+        0.02, "Share of the training part with masks, in (0, 1]; from 2 on their number.", gt=0
+    )
+    net: str = _field("mobilenet-unet", "A name that `tutseg nets` lists.")
+    size: int = _field(96, "Input height and width in pixels.", gt=0)
+    steps: int = _field(300, "Optimiser steps.", gt=0)
+    batch: int = _field(16, "Pictures a step from each stream.", gt=0)
+    fold: int = _field(0, "Test fold, 0 to 4.", ge=0, le=4)
+    seed: int = _field(0, "Of labelled draw, initialisation and batches.", ge=0)
+    protocol: Literal["honest", "paper"] = _field(
+        "honest", "honest (folds by group, a validation part, nested labelled subsets) or paper (DME-FD's counts)."
+    )
+    lr: float = _field(1e-3, "Learning rate of AdamW.", gt=0)
+    weight_decay: float = _field(0.01, "Weight decay of AdamW.", ge=0)
+    schedule: Literal["cosine", "step", "one-cycle"] = _field(
+        "cosine",
+        "cosine to zero, step (DME-FD's: halved after 50 of 80 epochs) or one-cycle (a linear rise over the first 15 % "
+        "of the steps, then a cosine, which bears a higher --lr).",
+    )
+    augment: Literal["weak", "strong"] = _field("weak", "Labelled pictures: weak (flips) or strong (and colour).")
+    evaluations: int = _field(1, "Evenly spaced points at which weights are kept to choose among.", gt=0)
+    precision: Literal["32-true", "bf16-mixed"] = _field("32-true", "32-true or bf16-mixed.")
+    pretrained: bool = _field(False, "ImageNet weights for the encoder.")
+    inputs: dict[str, Annotated[str, AfterValidator(_pinned)]] = _field(
+        {},
+        "What the trial is made from besides its data, pinned: ROLE=ID of a finished trial, or ROLE=SHA-256 of a "
+        "weights file. Role start: every network starts from that trial's network.",
+        "--input",
+    )
+    test_data: str = _field("", "Test on this data set instead of the test fold.")
+    noise: dict[str, Any] = _field({}, "Label noise of the labelled part: kind, rate and seed.")
+    groups: dict[str, dict[str, Any]] = _field(
+        {}, "Optimiser settings of a parameter group of the method: NAME={lr: ..., schedule: ...}.", "--group"
+    )
+    change: dict[str, Any] = _field(
+        {}, "One-image methods: what is done to every picture first: angle, scale, shear, hair."
+    )
+    pictures: int | None = _field(
+        None, "One-image methods: only so many pictures, evenly spread over the data set.", gt=0
+    )
+    options: dict[str, Any] = _field({}, "Method option.", "-o")
+    data_options: dict[str, Any] = _field({}, "Data option.", "-d")
+    test_options: dict[str, Any] = _field({}, "Option of --test-data.", "-t")
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """The fields that are not at their default."""
+        return self.model_dump(exclude_defaults=True)
 
     @property
     def id(self) -> str:
-        """First 16 hexadecimal digits of the SHA-256 of the canonical JSON."""
-        return sha256(canonical_json(self.model_dump()))[:16]
+        """First 16 hexadecimal digits of the SHA-256 of `SCHEMA` and the fields that are not at their default."""
+        return sha256(canonical_json([SCHEMA, _same_numbers(self.given)]))[:16]
 
     @property
     def folder(self) -> Path:
@@ -86,20 +103,32 @@ class Trial(BaseModel):
     @property
     def command(self) -> str:
         """The command line that repeats this trial."""
-        words = [f"tutseg train {self.method}"]
-        for name, field in type(self).model_fields.items():
-            value = getattr(self, name)
-            if name == "method" or value == field.default:
-                continue
+        words = ["tutseg", "train", self.method]
+        for name, value in self.given.items():
             if isinstance(value, dict):
-                flag = {"options": "-o", "data_options": "-d", "test_options": "-t"}[name]
-                words += [f"{flag} {key}={_plain(item)}" for key, item in value.items()]
-            else:
-                words.append(f"--{name.replace('_', '-')}" + ("" if value is True else f" {_plain(value)}"))
-        return " ".join(words)
+                words += [word for key, item in value.items() for word in (flag_of(name), f"{key}={_plain(item)}")]
+            elif name != "method":
+                words += [flag_of(name)] if value is True else [flag_of(name), _plain(value)]
+        return shlex.join(words)
+
+
+def _same_numbers(value: Any) -> Any:
+    """1.0 as 1 at every depth, since it is the same trial however somebody writes the number."""
+    if isinstance(value, dict):
+        return {key: _same_numbers(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_same_numbers(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def flag_of(field: str) -> str:
+    """The command line's flag of a field: its name, unless the field has another."""
+    return (Trial.model_fields[field].json_schema_extra or {}).get("flag") or f"--{field.replace('_', '-')}"
 
 
 def _plain(value: Any) -> str:
+    if isinstance(value, float) and value.is_integer() and value > 1:
+        value = int(value)
     return value if isinstance(value, str) else canonical_json(value)
 
 

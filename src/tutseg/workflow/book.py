@@ -162,7 +162,7 @@ def execute_stale(profile: str, only: Sequence[str] = (), fresh: bool = False, c
 def _render_stamp(root: Path, profile: str) -> str:
     """Hash of everything the renderer reads."""
     names = ["_config.yml", "_toc.yml", "requirements.lock"]
-    trees = ["book", "notebooks", "src", "data", "results", f"_build/executed/{profile}"]
+    trees = ["book", "notebooks", "src", "data", "experiments", "results", f"_build/executed/{profile}"]
     files = [root / name for name in names]
     files += [
         file

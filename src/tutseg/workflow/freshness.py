@@ -1,63 +1,34 @@
 """What a page was computed from, as hashes, so that a stale page is known and a fresh one is left alone.
 
 The inputs of a page are its code cells, its profile and parameters, the lock file, the package sources it imports
-(followed through the import statements), the modules of each net and method that any of these names, and whatever
-else of ``src/``, ``data/`` and ``results/`` its kernel was seen to read (`tutseg.workflow.kernel`). Prose is not an
-input: the rendered page takes it from the notebook as it stands.
+(followed through the import statements), the module and the registry entry of each net, method and data set that it
+names, and whatever else of ``src/``, ``data/``, ``experiments/`` and ``results/`` its kernel was seen to read
+(`tutseg.workflow.kernel`). Registries as such are no input: a new method makes no page stale that does not use it.
+Prose is not an input either: the rendered page takes it from the notebook as it stands.
 """
 
-import ast
 import re
 from collections.abc import Iterable
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import nbformat
 
+from tutseg.code import REGISTRIES, names, reach
 from tutseg.files import canonical_json, sha256
 from tutseg.workflow.profiles import load_profile
 
 
-@cache
-def _parsed(path: Path, _mtime_ns: int) -> tuple[frozenset[str], frozenset[str]]:
-    return _names(path.read_text())
-
-
-def _names(source: str) -> tuple[frozenset[str], frozenset[str]]:
-    """Dotted names that may be tutseg modules, and the string literals, of a Python source."""
-    dotted, literals = set(), set()
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Import):
-            dotted.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            dotted.update(f"{node.module}.{alias.name}" for alias in node.names)
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-            literals.add(node.value)
-    return frozenset(name for name in dotted if name.split(".")[0] == "tutseg"), frozenset(literals)
-
-
-def _module_files(dotted: str, package: Path) -> list[Path]:
-    """The files that importing ``tutseg.a.b`` runs: ``a/b.py`` and the ``__init__.py`` of every package above it."""
-    files, here = [package / "__init__.py"], package
-    for part in dotted.split(".")[1:]:
-        if (here / f"{part}.py").exists():
-            files.append(here / f"{part}.py")
-            break
-        here = here / part
-        if not here.is_dir():
-            break
-        files.append(here / "__init__.py")
-    return [file for file in files if file.exists()]
-
-
-def _registered() -> dict[str, str]:
-    """Module of each registered net and method, by the name users write."""
+def _entries() -> dict[str, tuple[object, str]]:
+    """Each registered method, net and data set by the name users write: its registry entry, and its module."""
+    from tutseg.data import READERS
     from tutseg.methods import CARDS as METHODS
     from tutseg.nets import CARDS as NETS
 
-    modules = {name: card.module for name, card in NETS.items()}
-    return modules | {name: card.target.split(":")[0] for name, card in METHODS.items()}
+    found = {name: (card, card.module) for name, card in NETS.items()}
+    for cards in (METHODS, READERS):
+        found |= {name: (card, card.target.replace(":", ".")) for name, card in cards.items()}
+    return found
 
 
 def sources(code: str, words: Iterable[str], package: Path) -> list[Path]:
@@ -68,33 +39,18 @@ def sources(code: str, words: Iterable[str], package: Path) -> list[Path]:
     code : str
         Python source, such as a notebook's code cells joined.
     words : iterable of str
-        Other text that may name a net or a method (the values of a profile).
+        Other text that may name a net, a method or a data set (the values of a profile, a spec).
     package : Path
         Folder of the package ``tutseg``.
 
     Returns
     -------
     list of Path
-        Sorted. A net or method counts as used when its registered name is a string literal on the way.
+        Sorted. A registered thing counts as used when its name is a string literal of the code, or among the words.
     """
-    registered = _registered()
-    registries = {package / "nets" / "cards.py", package / "methods" / "cards.py"}
-    # There they are the papers of trials, no methods.
-    paper_names = {package / "training" / "trial.py": {"dme-fd"}, package / "papers" / "ledger.py": {"s3-net"}}
-    dotted, literals = _names(code)
-    pending, found = set(dotted), set()
-    pending |= {registered[name] for name in (literals | set(words)) & registered.keys()}
-    while pending:
-        for file in _module_files(pending.pop(), package):
-            if file in found:
-                continue
-            found.add(file)
-            imports, names = _parsed(file, file.stat().st_mtime_ns)
-            pending |= imports
-            if file not in registries:
-                names = names - paper_names.get(file, set())
-                pending |= {registered[name] for name in names & registered.keys()}
-    return sorted(found)
+    dotted, literals = names(code)
+    registered = _entries()
+    return reach({*dotted, *(registered[name][1] for name in (literals | set(words)) & registered.keys())}, package)
 
 
 def code_of(notebook: nbformat.NotebookNode) -> list[str]:
@@ -134,13 +90,21 @@ def inputs(
         Files and folders (ending with a slash), relative to the project, that an earlier execution read.
     """
     root = notebook.resolve().parents[1]
+    package = root / "src" / "tutseg"
+    registries = {f"src/tutseg/{name}" for name in REGISTRIES}
+    read = [name for name in read if name not in registries]
     cells = code_of(nbformat.read(notebook, as_version=4))
     chosen = load_profile(notebook.stem, profile, notebook.parent / "profiles").model_dump()
-    words = re.findall(r"[\w.+-]+", canonical_json([chosen["settings"], parameters or {}]))
-    files = {str(file.relative_to(root)) for file in sources(_python(cells), words, root / "src" / "tutseg")}
+    told = [canonical_json([chosen["settings"], parameters or {}])]
+    told += [(root / name).read_text() for name in read if name.startswith("experiments/") and (root / name).is_file()]
+    words = set(re.findall(r"[\w.+-]+", "\n".join(told)))
+    code = _python(cells)
+    files = {str(file.relative_to(root)) for file in sources(code, words, package)}
+    entries = {name: entry for name, (entry, _) in _entries().items() if name in words | names(code)[1]}
     return {
         "code": sha256(canonical_json(cells)),
         "profile": sha256(canonical_json([profile, chosen, parameters or {}])),
+        **{f"entry {name}": sha256(repr(entry)) for name, entry in entries.items()},
         **{name: _digest(root / name) for name in sorted({"requirements.lock", *files, *read})},
     }
 

@@ -9,7 +9,7 @@ import sys
 from importlib.util import source_from_cache
 from pathlib import Path
 
-WATCHED = ("src", "data", "results")
+WATCHED = ("src", "data", "experiments", "results")
 _WRITING = os.O_WRONLY | os.O_RDWR
 
 

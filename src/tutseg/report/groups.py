@@ -1,0 +1,198 @@
+"""Finished trials that differ in their seed alone, as a matrix: what every table and figure of results starts from."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import takewhile
+from pathlib import Path
+
+import numpy as np
+
+from tutseg.errors import InputError, unknown
+from tutseg.metrics import DISTANCES
+from tutseg.papers.claims import paired_bootstrap
+from tutseg.training.evidence import Finished, read_run, read_spec_evidence
+from tutseg.training.run import Run
+from tutseg.training.tasks import task_of
+
+
+@dataclass(frozen=True)
+class Group:
+    """Trials that differ in their seed alone, as a matrix of one score.
+
+    Parameters
+    ----------
+    name : str
+        What the row is called.
+    values : numpy.ndarray
+        ``(seeds, images)``: the score of each test image, in the same order for every seed.
+    trials : list of Finished
+        A row each.
+    score : str
+        As in ``tutseg.metrics``.
+    """
+
+    name: str
+    values: np.ndarray
+    trials: list[Finished] = field(default_factory=list)
+    score: str = "dice"
+
+    @property
+    def mean(self) -> float:
+        """Mean over images and seeds."""
+        return float(self.values.mean())
+
+    @property
+    def seed_spread(self) -> float:
+        """Standard deviation over seeds of the mean over images (n - 1)."""
+        return float(self.values.mean(1).std(ddof=1)) if len(self.values) > 1 else float("nan")
+
+    @property
+    def image_spread(self) -> float:
+        """Standard deviation over images, averaged over seeds."""
+        return float(self.values.std(1).mean())
+
+    @property
+    def seeds(self) -> list[int]:
+        """The seed of each row of `values`; its place where no trials are named."""
+        return [item.trial.seed for item in self.trials] or list(range(len(self.values)))
+
+    @property
+    def n(self) -> str:
+        """Seeds × images."""
+        return " × ".join(map(str, self.values.shape))
+
+    def interval(self) -> tuple[float, float]:
+        """95 % bootstrap interval of the mean over seeds and images."""
+        return paired_bootstrap(self.values)
+
+
+def in_groups(
+    items: Iterable[Finished],
+    names: Callable[[Finished], str | None] | None = None,
+    score: str | None = None,
+    view: str | None = None,
+    keep: Callable[[str], bool] = lambda image: True,
+) -> list[Group]:
+    """Finished trials as groups.
+
+    Parameters
+    ----------
+    items : iterable of Finished
+        In the order in which the groups are wanted.
+    names : callable, optional
+        From a trial to its group's name, None leaves it out; by default what its spec calls its row, or its method.
+    score, view : str, optional
+        By default the task's best score, and the default view.
+    keep : callable
+        Whether to keep an image, by its id. An image that not all seeds of a group have is left out.
+
+    Raises
+    ------
+    InputError
+        The score of single images is not among the evidence of a trial.
+    """
+    found: dict[str, list[Finished]] = {}
+    for item in items:
+        name = names(item) if names else item.name or item.trial.method
+        if name is not None:
+            found.setdefault(name, []).append(item)
+    groups = []
+    for name, members in found.items():
+        members = sorted(members, key=lambda item: item.trial.seed)
+        what = score or task_of(members[0].trial.method).best
+        each = [(item.views[view] if view else item.default).per_image(what) for item in members]
+        if not all(each):
+            raise InputError(f"{what} of single images of {name} is not among the evidence", "collect it again")
+        images = [image for image in each[0] if keep(image) and all(image in values for values in each)]
+        values = np.array([[values[image] for image in images] for values in each], dtype=float)
+        groups.append(Group(name, values, members, what))
+    return groups
+
+
+def group_runs(runs: Sequence[Run], names: Callable[[Finished], str | None] | None = None, **rest: str) -> list[Group]:
+    """Finished runs as groups; the other arguments are those of `in_groups`.
+
+    Raises
+    ------
+    InputError
+        Runs of one group were tested on different images.
+    """
+    items = [read_run(run.folder) for run in runs]
+    groups = in_groups(items, names, **rest)
+    for group in groups:
+        if any(len(item.default.per_image(group.score)) != group.values.shape[1] for item in group.trials):
+            raise InputError(f"runs of {group.name} were tested on different images", "group runs of one test fold")
+    return groups
+
+
+def group_results(folder: Path, names: Callable[[Finished], str | None] | None = None, **rest) -> list[Group]:
+    """Committed evidence of a spec (``results/<paper>/<spec>``) as groups; arguments of `in_groups`."""
+    return in_groups(read_spec_evidence(folder), names, **rest)
+
+
+def together(runs: Sequence[Run], names: Callable[[Run], str] | None = None) -> dict[str, list[Run]]:
+    """Runs by name (their method's, unless `names` says otherwise), in the order given."""
+    found: dict[str, list[Run]] = {}
+    for run in runs:
+        found.setdefault(names(run) if names else run.trial.method, []).append(run)
+    return found
+
+
+def paired(a: Group, b: Group) -> tuple[float, float, float]:
+    """Mean of a − b over the seeds both have, and its 95 % interval."""
+    both = [seed for seed in a.seeds if seed in b.seeds]
+    if not both:
+        raise InputError(f"{a.name} and {b.name} have no seed in common", "run both with the same seeds")
+    gain = np.stack([a.values[a.seeds.index(seed)] - b.values[b.seeds.index(seed)] for seed in both])
+    return float(gain.mean()), *paired_bootstrap(gain)
+
+
+def differences(groups: Sequence[Group], reference: str) -> list[tuple[str, float, float, float]]:
+    """Mean of `reference` minus each other group over the same images and seeds, with its 95 % interval."""
+    of = {group.name: group for group in groups}
+    if reference not in of:
+        raise unknown("group", reference, of)
+    return [(group.name, *paired(of[reference], group)) for group in groups if group.name != reference]
+
+
+def scale_of(score: str) -> float:
+    """From a score to what a table prints: per cent of a share, pixels of a distance."""
+    return 1.0 if score in DISTANCES else 100.0
+
+
+def told(value: float, score: str = "dice", sign: str = "", decimals: int = 1) -> str:
+    """A score for people: 0.8123 as "81.2" (per cent), a distance in pixels as it is."""
+    return "–" if not np.isfinite(value) else f"{scale_of(score) * value:{sign}.{decimals}f}"
+
+
+def provenance(trials: Iterable[Finished], commands: bool = False) -> str:
+    """One line: data, network, steps, seeds, device and stamps of trials; mixed ones are all named.
+
+    With `commands` also the commands that made them, their common beginning written once.
+    """
+    found: dict[str, list[str]] = {}
+    for item in trials:
+        trial, origin = item.trial, item.provenance
+        trains = task_of(trial.method).trains
+        about = {"data": f"{trial.data} ({origin['data']})"}
+        if trains:
+            about["net"] = f"{trial.net} at {trial.size} px"
+            about["training"] = f"{trial.steps} steps of {trial.batch}"
+            about["labelled/unlabelled"] = f"{item.n['labelled']}/{item.n['unlabelled']}"
+        else:
+            about["size"] = f"{trial.size} px"
+        about |= {
+            "seeds": str(trial.seed),
+            **{key: origin.get(key, "") for key in ("device", "torch", "commit", "code")},
+        }
+        about |= {"evidence": "runs of this page" if item.origin.startswith("runs") else item.origin}
+        about |= {"command": origin["command"]} if commands else {}
+        for key, value in about.items():
+            if value and value not in found.setdefault(key, []):
+                found[key].append(value)
+    if len(found.get("command", ())) > 1:
+        words = [command.split() for command in found["command"]]
+        same = len(list(takewhile(lambda column: len(set(column)) == 1, zip(*words, strict=False))))
+        rests = " | ".join(" ".join(each[same:]) for each in words)
+        found["command"] = [f"{' '.join(words[0][:same])} [{rests}]"]
+    return "; ".join(f"{key}: {', '.join(values)}" for key, values in found.items() if values) + "."

@@ -1,0 +1,48 @@
+"""The task "segment": train on one part of a data set, score masks on another."""
+
+import time
+
+from tutseg.training.checkpoint import load_weights, save_weights
+from tutseg.training.evaluate import choose_weights, score_views
+from tutseg.training.fit import TrainingSet, fit, snapshot_path
+from tutseg.training.pictures import fingerprint_of, pictures_of, split_of
+from tutseg.training.start import build_for
+from tutseg.training.tasks import Job, Outcome, task_of
+
+
+def run(job: Job) -> Outcome:
+    """Train, choose among the kept weights, score every view on the test part."""
+    trial, fabric, report = job.trial, job.fabric, job.report
+    report("read", 0, 1)
+    pictures = pictures_of(trial.data, job.root, trial.size, trial.data_options).need("masks", "truth")
+    split = split_of(trial, pictures)
+    test = pictures.take(split.test)
+    if trial.test_data:
+        test = pictures_of(trial.test_data, job.root, trial.size, trial.test_options).need("truth")
+    validation = pictures.take(split.validation).to(fabric.device)
+    train = TrainingSet(
+        pictures.take(split.labelled).to(fabric.device), pictures.take(split.unlabelled).to(fabric.device)
+    )
+    report("read", 1, 1)
+    method = build_for(trial, job.inputs)
+    job.begin()
+    trained = fit(method, train, trial, job.folder, fabric, lambda done, total: report("train", done, total))
+
+    started = time.perf_counter()
+    report("score", 0, 2)
+    test = test.to(fabric.device)
+    best = task_of(trial.method).best
+    selection = choose_weights(method, trial, job.folder, validation, test, fabric, best)
+    load_weights(snapshot_path(job.folder, trial.steps), method)
+    report("score", 1, 2)
+    scores, rows = score_views(method, test, fabric)
+    about = {"trial": trial.id, "net": trial.net, "method": trial.method}
+    save_weights(job.folder / "weights.safetensors", method, about)
+    return Outcome(
+        {part: len(getattr(split, part)) for part in ("labelled", "unlabelled", "validation")} | {"test": len(test)},
+        scores,
+        rows,
+        {"train": trained, "score": time.perf_counter() - started},
+        {"data": fingerprint_of(pictures), "split": split.fingerprint(pictures.ids)[:16]},
+        selection,
+    )

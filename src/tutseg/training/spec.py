@@ -1,0 +1,252 @@
+"""Many trials from one file: a spec, read and expanded.
+
+A spec is YAML, ``experiments/<paper>/<name>.yaml``::
+
+    about: what the grid is for, and on what it was run
+    defaults: {data: isic2018, net: mobilenet-unet, size: 96, steps: 300}
+    grid: {method: [supervised, cps, dme-fd], labelled: [0.02, 0.04], seed: [0, 1, 2]}
+    also:                       # further blocks, each over the defaults with a grid of its own
+      - name: "{options[combine]}"    # what a table calls the row; fields of the trial in braces
+        defaults: {method: dme-fd, labelled: 0.04}
+        grid: {options: [{combine: intersect}, {combine: self}], seed: [0, 1, 2]}
+      - defaults: {inputs: {start: {method: supervised, data: synth}}}  # a parent: it runs first
+    scales:                     # optional sizes of the same trials, one to be chosen with --scale
+      lab: {data: synth, net: unet-s, size: 64, steps: 200}
+      gpu: {data: isic2018, net: swin-unet, size: 224, steps: 2000}
+    keep: {"": [dice]}          # scores of single pictures that committed evidence keeps, by view; "": the default view
+    maps: 3                     # one-image methods on drawn data: pictures whose cluster maps are kept too
+
+Besides fields of the trials, a scale may have ``options_of`` (method -> options under the block's own), ``rows`` (block
+name -> fields), ``only`` (names of the blocks that run) and ``grid`` (values in the place of the blocks' own).
+A parent's net, size and seed are its child's unless it says otherwise, and parents may have parents.
+"""
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tutseg import methods, nets
+from tutseg.errors import InputError, unknown
+from tutseg.files import project_root
+from tutseg.training.evidence import RESULTS
+from tutseg.training.tasks import task_of
+from tutseg.training.trial import Trial, make_trial
+
+FIELDS = ("name", "paper", "about", "defaults", "grid", "also", "scales", "keep", "maps")
+SCALE_FIELDS = ("options_of", "rows", "only", "grid")  # a scale's own; its others are fields of the trials
+BLOCK_FIELDS = ("name", "defaults", "grid")
+INHERITED = ("net", "size", "seed")  # what a parent has from its child
+NOT_TRAINED = ("labelled", "net", "steps", "batch", "fold", "protocol", "lr", "weight_decay", "schedule", "augment",
+               "evaluations", "precision", "pretrained", "test_data", "test_options", "noise", "groups")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A named list of trials, each once, parents before their children.
+
+    Parameters
+    ----------
+    name, paper, about, scale : str
+        From the file; with a scale the name ends with it.
+    trials : tuple of Trial
+        In the order of the file.
+    rows : dict
+        Trial id -> what a table calls it; empty where the spec does not say.
+    parents : dict
+        Trial id -> the trials it is made from, those among `trials` or left out by `only`.
+    keep, maps : dict, int
+        See `tutseg.training.evidence.write_evidence`.
+    """
+
+    name: str
+    paper: str
+    about: str
+    trials: tuple[Trial, ...]
+    scale: str = ""
+    rows: dict[str, str] = field(default_factory=dict)
+    parents: dict[str, tuple[Trial, ...]] = field(default_factory=dict)
+    keep: dict[str, list[str]] = field(default_factory=dict)
+    maps: int = 0
+
+    @property
+    def evidence(self) -> Path:
+        """Where its evidence is kept, below ``results/``."""
+        return Path(self.paper, self.name)
+
+    @property
+    def named(self) -> list[tuple[str, Trial]]:
+        """Row name and trial of each."""
+        return [(self.rows.get(trial.id, ""), trial) for trial in self.trials]
+
+
+def experiments() -> Path:
+    """The project's folder of specs."""
+    return (project_root() or Path()) / "experiments"
+
+
+def spec_of(folder: Path) -> Spec | None:
+    """The project's spec behind a folder of evidence ``results/<paper>/<name>``; None if there is none."""
+    paper = experiments() / folder.parent.name
+    for path in sorted(paper.glob("*.yaml")):
+        if folder.name == path.stem:
+            return read_spec(path)
+        if folder.name.startswith(f"{path.stem}-") and folder.name[len(path.stem) + 1 :] in scales_of(path):
+            return read_spec(path, folder.name[len(path.stem) + 1 :])
+    return None
+
+
+def scales_of(path: Path) -> list[str]:
+    """Names of a spec's scales."""
+    return list(_load(path).get("scales") or {})
+
+
+def results_of(spec: Spec) -> Path:
+    """The project's folder of evidence of a spec."""
+    return (project_root() or Path()) / RESULTS / spec.evidence
+
+
+def _load(path: Path) -> dict[str, Any]:
+    try:
+        spec = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(
+            f"cannot read {path} ({error.strerror})", "give a spec, such as those in experiments"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not UTF-8", "save it as UTF-8") from error
+    except yaml.YAMLError as error:
+        raise InputError(f"{path} is not YAML ({str(error).splitlines()[0]})", "correct the file") from error
+    if not isinstance(spec, dict):
+        raise InputError(f"{path} is no spec", "it needs at least `grid`, or `also` with blocks")
+    _known_fields(path, spec, FIELDS)
+    for name, kind in {"name": str, "paper": str, "about": str, "defaults": dict, "grid": dict, "also": list,
+                       "scales": dict, "keep": dict, "maps": int}.items():  # fmt: skip
+        if name in spec and not isinstance(spec[name], kind):
+            raise InputError(f"{path}: {name} is {spec[name]!r}", f"it must be a {_KINDS[kind]}")
+    return spec
+
+
+_KINDS = {str: "text (put it in quotes)", dict: "mapping", list: "list", int: "whole number"}
+
+
+def read_spec(path: Path, scale: str = "") -> Spec:
+    """Read and expand a spec.
+
+    Parameters
+    ----------
+    path : Path
+        YAML.
+    scale : str
+        One of the spec's ``scales``, whose fields then go over its defaults; needed if it has any.
+
+    Raises
+    ------
+    InputError
+        Missing file, broken YAML, an unknown field, or a trial that cannot be.
+    """
+    spec = _load(path)
+    scales = spec.get("scales", {})
+    if scale not in (scales or [""]):
+        raise unknown(f"scale of {path}", scale, scales or ["(none)"])
+    sized = dict(_mapping(path, scales.get(scale)))
+    smaller, by_row, kept, values = (sized.pop(name, None) for name in SCALE_FIELDS)
+    shared = {**spec.get("defaults", {}), **sized}
+    blocks = [{key: spec[key] for key in ("grid",) if key in spec}] if "grid" in spec else []
+    trials: dict[str, Trial] = {}
+    rows: dict[str, str] = {}
+    parents: dict[str, tuple[Trial, ...]] = {}
+
+    def add(fields: dict[str, Any]) -> Trial:
+        fields = dict(fields)
+        cut = (smaller or {}).get(fields.get("method"), {})
+        fields["options"] = {**cut, **(fields.get("options") or {})}
+        own = {name: fields[name] for name in INHERITED if name in fields}
+        before = {role: add({**own, **given}) if isinstance(given, dict) else given
+                  for role, given in (fields.get("inputs") or {}).items()}  # fmt: skip
+        fields["inputs"] = {role: each.id if isinstance(each, Trial) else each for role, each in before.items()}
+        trial = make_trial(**fields)
+        check(trial)
+        made = tuple(each for each in before.values() if isinstance(each, Trial))
+        if made:
+            parents[trial.id] = made
+        return trials.setdefault(trial.id, trial)
+
+    for block in blocks + spec.get("also", []):
+        _known_fields(path, block, BLOCK_FIELDS)
+        name = block.get("name", "")
+        if kept is not None and name not in kept:
+            continue
+        fixed = {**shared, **_mapping(path, block.get("defaults")), **_mapping(path, (by_row or {}).get(name))}
+        own = _mapping(path, block.get("grid"))
+        for point in _points(path, {**own, **{key: value for key, value in (values or {}).items() if key in own}}):
+            trial = add({**fixed, **point})
+            rows.setdefault(trial.id, _row(path, name, trial))
+    if not trials:
+        raise InputError(f"{path} lists no trial", "give it a `grid`, or `also` with blocks")
+    name = "-".join(filter(None, (spec.get("name", path.stem), scale)))
+    paper = spec.get("paper", path.resolve().parent.name)
+    about = " ".join(spec.get("about", "").split())
+    return Spec(
+        name, paper, about, tuple(trials.values()), scale, rows, parents, spec.get("keep", {}), spec.get("maps", 0)
+    )
+
+
+def _row(path: Path, name: str, trial: Trial) -> str:
+    try:
+        return name.format(**trial.model_dump())
+    except (KeyError, IndexError, AttributeError, ValueError) as error:
+        raise InputError(f"{path}: block name {name!r} does not fit its trials", "name fields they have") from error
+
+
+def _mapping(path: Path, value: Any) -> dict[str, Any]:
+    if value is not None and not isinstance(value, dict):
+        raise InputError(f"{path}: {value!r} is no mapping of trial fields", "write {field: value}")
+    return value or {}
+
+
+def _known_fields(path: Path, block: Any, known: tuple[str, ...]) -> None:
+    if not isinstance(block, dict):
+        raise InputError(f"{path}: '{block}' is no block", f"a block has {' and '.join(known)}")
+    for field_ in block:
+        if field_ not in known:
+            raise unknown(f"field in {path}", str(field_), known)
+
+
+def _points(path: Path, grid: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Every combination of a grid's values."""
+    for name, values in _mapping(path, grid).items():
+        if not isinstance(values, list):
+            raise InputError(f"{path}: grid field {name} is {values!r}", f"write a list, such as [{values}]")
+    for point in itertools.product(*grid.values()):
+        yield dict(zip(grid, point, strict=True))
+
+
+def check(trial: Trial) -> None:
+    """A misspelt method or network should be met before the first trial, not after a night of them.
+
+    Raises
+    ------
+    InputError
+        Unknown method or net, or fields that mean nothing to a method which trains no network.
+    """
+    for kind, name, known in (("method", trial.method, methods.CARDS), ("net", trial.net, nets.CARDS)):
+        if name not in known:
+            raise unknown(kind, name, known)
+    idle = [name for name in NOT_TRAINED if name in trial.given] if not task_of(trial.method).trains else []
+    if idle:
+        raise InputError(
+            f"trial field {idle[0]} means nothing to {trial.method}, which learns from one picture",
+            "leave it out, or take a trained method of `tutseg methods`",
+        )
+
+
+def only(spec: Spec, name: str) -> Spec:
+    """The spec with one trial left, by its id."""
+    found = tuple(trial for trial in spec.trials if trial.id == name)
+    if not found:
+        raise InputError(f"no trial {name} in {spec.name}", "`tutseg grid SPEC --dry-run` lists the ids")
+    return replace(spec, trials=found)

@@ -1,0 +1,79 @@
+"""A trial's method before the first step: freshly drawn weights, or those that the trial pins."""
+
+import os
+from functools import lru_cache
+from pathlib import Path
+
+from lightning.fabric import seed_everything
+
+from tutseg.errors import InputError
+from tutseg.files import json_of, runs_folder, sha256
+from tutseg.methods import build_method
+from tutseg.methods.base import Method
+from tutseg.training.checkpoint import read_weights
+from tutseg.training.trial import Trial
+
+
+@lru_cache(maxsize=32)
+def _hash(path: Path, _mtime_ns: int) -> str:
+    return sha256(path.read_bytes())
+
+
+def hash_of(path: Path) -> str:
+    """SHA-256 of a file, computed again only if it has changed."""
+    return _hash(path, path.stat().st_mtime_ns)
+
+
+def inputs_of(trial: Trial) -> dict[str, Path]:
+    """The weights file behind each of a trial's `inputs`.
+
+    Raises
+    ------
+    InputError
+        A parent is not finished here, its weights are no longer those it was trained to, or no file below
+        ``$TUTSEG_WEIGHTS`` has the pinned hash.
+    """
+    return {role: _pinned(role, name) for role, name in trial.inputs.items()}
+
+
+def _pinned(role: str, name: str) -> Path:
+    if len(name) == 64:
+        place = Path(os.environ.get("TUTSEG_WEIGHTS", "weights"))
+        for path in sorted(place.rglob("*")):
+            if path.is_file() and hash_of(path) == name:
+                return path
+        raise InputError(f"input {role}: no file below {place} has SHA-256 {name}", "set TUTSEG_WEIGHTS to its folder")
+    folder = runs_folder() / name
+    weights, result = folder / "weights.safetensors", json_of(folder / "result.json") or {}
+    if result.get("id") != name or not weights.is_file():
+        raise InputError(
+            f"input {role}: trial {name} is not finished in {runs_folder()}",
+            "run it first (`tutseg grid` does so by itself), or set TUTSEG_RUNS",
+        )
+    if hash_of(weights) != result.get("weights"):
+        raise InputError(f"input {role}: {weights} has changed since trial {name} was trained", "run that trial again")
+    return weights
+
+
+def build_for(trial: Trial, inputs: dict[str, Path] | None = None) -> Method:
+    """The trial's method with weights drawn from the trial's seed, or with those of the trial it starts from."""
+    inputs = inputs_of(trial) if inputs is None else inputs
+    seed_everything(trial.seed, verbose=False)
+    method = build_method(trial.method, net=trial.net, size=trial.size, pretrained=trial.pretrained, **trial.options)
+    if "start" in inputs:
+        _start_from(method, inputs["start"])
+    return method
+
+
+def _start_from(method: Method, weights: Path) -> None:
+    """Copy the one network of a finished run into every network of `method` that has its shape."""
+    tensors, _ = read_weights(weights)
+    trained = {name.removeprefix("net."): tensor for name, tensor in tensors.items() if name.startswith("net.")}
+    shapes = {name: tensor.shape for name, tensor in trained.items()}
+    twins = [m for m in method.children() if {n: t.shape for n, t in m.state_dict().items()} == shapes]
+    if not trained or not twins:
+        raise InputError(
+            f"input start: no network of this trial has the shape of {weights}", "start from a run of one net"
+        )
+    for net in twins:
+        net.load_state_dict(trained)
