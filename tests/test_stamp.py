@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from tutseg.code import REGISTRIES, reach
 from tutseg.methods import CARDS
 from tutseg.training.stamp import stamp_of
 from tutseg.training.trial import Trial, make_trial
+from tutseg.weights.cards import CARDS as WEIGHTS
 from tutseg.workflow.freshness import inputs
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -86,6 +88,15 @@ def test_a_page_is_stale_by_the_entry_that_it_uses(project, monkeypatch):
     assert {page for page in now if now[page] != before[page]} == {
         page for page in now if "entry cps" in before[page]
     } and "entry cps" in before["01_dme_fd"]
+
+
+def test_a_pretrained_file_counts_where_it_is_used(monkeypatch):
+    card = WEIGHTS["efficientnet-lite0"]
+    trials = {start: make_trial(method="cps", net="lite0-unet", pretrained=start) for start in (True, False)}
+    before = {start: stamp_of(trial) for start, trial in trials.items()}
+    monkeypatch.setitem(WEIGHTS, card.name, replace(card, sha256="0" * 64))
+    stamp_of.__globals__["_stamp"].cache_clear()
+    assert stamp_of(trials[True]) != before[True] and stamp_of(trials[False]) == before[False]
 
 
 def test_reach_is_what_python_loads(tmp_path):

@@ -12,7 +12,7 @@ from pathlib import Path
 from tutseg.files import canonical_json, sha256
 
 PACKAGE = Path(__file__).resolve().parent
-REGISTRIES = ("methods/cards.py", "nets/cards.py", "data/readers.py")
+REGISTRIES = ("methods/cards.py", "nets/cards.py", "weights/cards.py", "data/readers.py")
 
 
 @cache

@@ -9,19 +9,25 @@ from tutseg.methods import CARDS as METHODS
 from tutseg.nets import CARDS as NETS
 from tutseg.training.tasks import task_of
 from tutseg.training.trial import Trial
+from tutseg.weights.cards import CARDS as WEIGHTS
 
 
 @lru_cache(maxsize=64)
-def _stamp(package: Path, method: str, net: str, *data: str) -> str:
+def _stamp(package: Path, method: str, net: str, pretrained: bool, *data: str) -> str:
     task, method_card = task_of(method), METHODS[method]
     nets = [NETS[net]] if task.trains else []
     readers = [READERS[name] for name in data if name in READERS]
     modules = ["tutseg.training.run", task.module, *(card.module for card in nets)]
     modules += [card.target.replace(":", ".") for card in (method_card, *readers)]
     modules += [] if len(readers) == len(data) else ["tutseg.data.synth", "tutseg.data.folders"]
-    return stamp(reach(modules, package), [method_card, *nets, *readers])
+    weights = [WEIGHTS[card.weights] for card in nets if pretrained and card.weights]
+    return stamp(reach(modules, package), [method_card, *nets, *readers, *weights])
 
 
 def stamp_of(trial: Trial, package: Path = PACKAGE) -> str:
-    """Hash of the files that a trial's method, net, data sets, task and loop import, and of their registry entries."""
-    return _stamp(package, trial.method, trial.net, *filter(None, (trial.data, trial.test_data)))
+    """Hash of the files that a trial's method, net, data sets, task and loop import, and of their registry entries.
+
+    The card of a pretrained file counts where the trial starts from it.
+    """
+    data = filter(None, (trial.data, trial.test_data))
+    return _stamp(package, trial.method, trial.net, trial.pretrained, *data)

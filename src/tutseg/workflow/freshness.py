@@ -20,12 +20,16 @@ from tutseg.workflow.profiles import load_profile
 
 
 def _entries() -> dict[str, tuple[object, str]]:
-    """Each registered method, net and data set by the name users write: its registry entry, and its module."""
+    """Each registered method, net and data set by the name users write: its registry entry, and its module.
+
+    The entry of a net has that of its pretrained file beside it.
+    """
     from tutseg.data import READERS
     from tutseg.methods import CARDS as METHODS
     from tutseg.nets import CARDS as NETS
+    from tutseg.weights.cards import CARDS as WEIGHTS
 
-    found = {name: (card, card.module) for name, card in NETS.items()}
+    found = {name: ((card, WEIGHTS.get(card.weights)), card.module) for name, card in NETS.items()}
     for cards in (METHODS, READERS):
         found |= {name: (card, card.target.replace(":", ".")) for name, card in cards.items()}
     return found
