@@ -46,6 +46,7 @@ def test_every_option_of_every_method_is_checked(name, option):
         ("dme-fd", {"cps": 1}, "cps = 1: give true or false"),
         ("dme-fd", {"tau": 1}, "tau = 1: give a number, at least 0.5 and below 1"),
         ("dme-fd", {"tau": float("nan")}, "tau = nan: give a number"),
+        ("cps", {"weight": float("inf")}, "weight = inf: give a number"),
         ("dme-fd", {"combine": "or"}, "combine = 'or': give one of union, intersect, self, cross"),
         ("dme-fd", {"alpha_max": -1}, "alpha_max = -1: give a number, at least 0; or null"),
         ("s3-net", {"weights": [1]}, "weights = [1]: give 3 values, each a number, at least 0; or null"),

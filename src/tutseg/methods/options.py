@@ -24,10 +24,15 @@ SomeShare = Annotated[float, Field(gt=0, le=1)]
 Confidence = Annotated[float, Field(ge=0.5, le=1)]
 PartShare = Annotated[float, Field(ge=0, lt=1)]
 
-# Strict, so that "3" or 2.5 is no whole number; a list may stand for a tuple, since YAML has no tuples.
+# Strict, so that "3", 2.5 or true is no whole number.
 _CONFIG = ConfigDict(strict=True, allow_inf_nan=False)
-_KINDS = {"integer": "a whole number", "number": "a number", "boolean": "true or false", "string": "a word"}
-_KINDS |= {"null": "null"}
+_KINDS = {
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "string": "a word",
+    "null": "null",
+}
 _BOUNDS = {"minimum": "at least", "exclusiveMinimum": "above", "maximum": "at most", "exclusiveMaximum": "below"}
 
 

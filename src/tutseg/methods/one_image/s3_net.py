@@ -167,6 +167,7 @@ class S3Net(SelfTraining):
         seed: Whole = 0,
         steps: Count = 50,
         lr: Positive | None = None,
+        # not strict: YAML and JSON have lists for tuples
         weights: Annotated[tuple[NotNegative, NotNegative, NotNegative], Field(strict=False)] | None = None,
         spatial: Literal["pairwise", "edges", "literal"] | None = None,
         affine: Literal["outputs", "literal", "input"] | None = None,
