@@ -31,8 +31,8 @@ book: setup ## execute every chapter on the embedded data and render the book
 test: setup ## the fast test suite
 	$(BIN)/python -m pytest
 
-test-slow: setup ## the tests that take minutes
-	$(BIN)/python -m pytest -m slow -o addopts=""
+test-slow: setup ## the tests that take minutes: killed grids, a rendered book, a browser
+	$(BIN)/python -m pytest -m slow -o addopts="-q --strict-markers"
 
 lint: setup ## style, formatting, pairs of notebooks
 	$(BIN)/ruff check .

@@ -1,6 +1,7 @@
 """A real browser for the tests: chromedriver over the W3C WebDriver protocol, by the standard library alone."""
 
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -21,6 +22,7 @@ class Browser:
         chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
         driver = shutil.which("chromedriver")
         if not (chromium and driver):
+            assert not os.environ.get("CI"), "in CI the browser tests run: .ci/run installs chromium and chromedriver"
             pytest.skip("needs chromium and chromedriver")
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))

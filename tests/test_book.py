@@ -18,6 +18,7 @@ from tutseg.workflow import book, notebooks
 from tutseg.workflow.notebooks import BookFailed
 from tutseg.workflow.sphinx_ext import filled
 
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[1]
 
 

@@ -187,7 +187,10 @@ def test_score_pairs_by_stem_and_gives_every_averaging(tutseg, tmp_path):
 def test_drawn_pictures_are_a_folder_data_set(tutseg, tmp_path):
     assert tutseg("data", "synth", "--n", 3, "--size", 32, "--out", "drawn").out == "3 pictures in drawn\n"
     said = tutseg("data", "verify", "folder", "--root", "drawn", "--json")
-    assert isinstance(json.loads(said.out), list) and said.code in (0, 1)
+    assert said.code == 0 and not [row for row in json.loads(said.out) if row["severity"] == "error"]
+    next((tmp_path / "drawn/masks").iterdir()).write_bytes(b"no picture")
+    said = tutseg("data", "verify", "folder", "--root", "drawn", "--json")
+    assert said.code == 1 and [row for row in json.loads(said.out) if row["severity"] == "error"]
     assert len(list((tmp_path / "drawn/images").iterdir())) == len(list((tmp_path / "drawn/masks").iterdir())) == 3
 
 

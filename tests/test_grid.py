@@ -354,6 +354,7 @@ def measured(folder: Path) -> tuple[list[dict[str, str]], str]:
     ).read_text()
 
 
+@pytest.mark.slow
 def test_sixty_trials_killed_three_times_end_with_the_same_table(tmp_path, runs, monkeypatch):
     path = tiny(tmp_path, 60, broken=1)
     spec = read_spec(path)

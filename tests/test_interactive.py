@@ -170,6 +170,7 @@ def assert_equal_to_python(page: Browser, at: int, figure) -> dict:
     return state
 
 
+@pytest.mark.slow
 def test_mouse_and_keyboard_move_the_page_as_python_says(page):
     figure = explorer()
     state = assert_equal_to_python(page, 0, figure)
@@ -189,6 +190,7 @@ def test_mouse_and_keyboard_move_the_page_as_python_says(page):
     assert assert_equal_to_python(page, 0, figure)["picture"] == "drawn-2"
 
 
+@pytest.mark.slow
 def test_steps_move_by_keyboard(page):
     figure = steps()
     for frame in range(4):
@@ -196,6 +198,7 @@ def test_steps_move_by_keyboard(page):
         page.keys("input[name=frame]", ARROW_RIGHT)
 
 
+@pytest.mark.slow
 def test_menus_of_a_grid_choose_the_combination(page):
     figure = grid()
     assert assert_equal_to_python(page, 2, figure) == figure.start()
@@ -204,6 +207,7 @@ def test_menus_of_a_grid_choose_the_combination(page):
         assert assert_equal_to_python(page, 2, figure)[name] == value
 
 
+@pytest.mark.slow
 def test_paper_shows_small_multiples_and_screen_the_controls(page):
     shows = """return ['.tutseg-live', '.tutseg-stills'].map((part) =>
       getComputedStyle(document.querySelector(part)).display !== 'none')"""
@@ -218,6 +222,7 @@ def test_without_javascript_the_small_multiples_stand():
     assert '<div class="tutseg-live" hidden></div><div class="tutseg-stills"><figure>' in html
 
 
+@pytest.mark.slow
 def test_every_control_has_a_name_and_fits_a_telephone(page):
     page.cdp("Emulation.setDeviceMetricsOverride", width=400, height=800, deviceScaleFactor=1, mobile=False)
     unnamed = "return [...document.querySelectorAll('input, select')].filter((each) => !each.labels.length).length"

@@ -295,13 +295,10 @@ def test_a_row_that_names_no_option_means_the_methods_defaults():
         assert inspect.signature(method_class(method)).parameters[option].default == ledger.UNNAMED[option]
 
 
-def test_what_is_not_attempted_says_why(run, collected):
+def test_what_is_not_attempted_says_why():
     found = {item.claim.id: item for item in verdicts(None, ())}
     assert len(found) == len(load_claims())
     assert all(item.verdict.verdict == "not attempted" and item.verdict.why for item in found.values())
-    evidence = collected(*duel(run, 0.03))
-    lacking = [i for i in verdicts(None, evidence) if i.claim.score == "sensitivity" and "not here" in i.verdict.why]
-    assert all(item.verdict.verdict == "not attempted" for item in lacking)
 
 
 def test_a_score_that_only_runs_hold_is_decided_where_they_are(run, collected):
