@@ -30,6 +30,7 @@ from tutseg.training.pictures import pictures_of, split_of
 from tutseg.training.run import finished, load_run, run_trial
 from tutseg.training.start import build_for, inputs_of
 from tutseg.training.trial import Trial, make_trial
+from tutseg.weights.cards import CARDS as WEIGHTS
 
 TRAINED = sorted(name for name, card in CARDS.items() if card.kind == "semi-supervised")
 SYNTH = {"n": 30, "size": 32}  # one split of it: 5 % of 22 training pictures is one labelled picture, 10 % are two
@@ -500,6 +501,10 @@ def test_a_parent_is_pinned_and_unchanged_or_refused(first, tmp_path, monkeypatc
     monkeypatch.setenv("TUTSEG_WEIGHTS", str(first.folder))
     pinned = hashlib.sha256(content).hexdigest()
     assert inputs_of(trial_of("cps", inputs={"start": pinned})) == {"start": weights}
+    card = WEIGHTS["efficientnet-lite0"]
+    assert inputs_of(trial_of("cps", inputs={"start": card.sha256}))["start"].name in card.file
+    with pytest.raises(InputError, match=r"no file below .* has SHA-256 .*: download .*/sam_vit_b"):
+        build_for(trial_of("cps", inputs={"start": WEIGHTS["sam-b"].sha256}))
     weights.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     with pytest.raises(InputError, match="has changed since trial"):
         build_for(trial_of("cps", inputs={"start": first.id}))

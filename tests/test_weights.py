@@ -172,8 +172,12 @@ def test_missing_file_has_a_remedy(card, tmp_path, monkeypatch):
     with pytest.raises(InputError, match=rf"file toy \(two tensors\) is not here: {remedy}"):
         weights.check("toy")
     monkeypatch.delenv("TUTSEG_WEIGHTS")
+    monkeypatch.chdir(tmp_path)
     (row,) = [row for row in weights.weights_table() if row["name"] == "toy"]
     assert (row["state"], row["path"], row["remedy"]) == ("not here", "", remedy)
+    (tmp_path / "weights").mkdir()  # the folder that is looked in where none is named
+    torch.save(TENSORS, tmp_path / "weights/toy.pth")
+    assert weights.locate("toy") == Path("weights/toy.pth")
 
 
 def test_unknown_name():

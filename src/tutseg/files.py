@@ -35,6 +35,11 @@ def runs_folder() -> Path:
     return Path(os.environ.get("TUTSEG_RUNS", "runs"))
 
 
+def weights_folder() -> Path:
+    """Where the user keeps pretrained files: ``$TUTSEG_WEIGHTS`` or ``weights/`` in the current folder."""
+    return Path(os.environ.get("TUTSEG_WEIGHTS", "weights")).expanduser()
+
+
 def canonical_json(value: Any) -> str:
     """JSON with sorted keys and no spaces, so that equal values have equal text."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
@@ -43,6 +48,12 @@ def canonical_json(value: Any) -> str:
 def sha256(value: bytes | str) -> str:
     """Hexadecimal SHA-256 of bytes or of a text's UTF-8."""
     return hashlib.sha256(value.encode() if isinstance(value, str) else value).hexdigest()
+
+
+def file_hash(path: Path) -> str:
+    """Hexadecimal SHA-256 of a file, which is never in memory as a whole."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def json_of(path: Path) -> dict[str, Any] | None:

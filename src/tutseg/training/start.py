@@ -1,22 +1,23 @@
 """A trial's method before the first step: freshly drawn weights, or those that the trial pins."""
 
-import os
 from functools import lru_cache
 from pathlib import Path
 
 from lightning.fabric import seed_everything
 
 from tutseg.errors import InputError
-from tutseg.files import json_of, runs_folder, sha256
+from tutseg.files import file_hash, json_of, runs_folder, weights_folder
 from tutseg.methods import build_method
 from tutseg.methods.base import Method
 from tutseg.training.checkpoint import read_weights
 from tutseg.training.trial import Trial
+from tutseg.weights import find, locate
+from tutseg.weights.cards import CARDS
 
 
 @lru_cache(maxsize=32)
 def _hash(path: Path, _mtime_ns: int) -> str:
-    return sha256(path.read_bytes())
+    return file_hash(path)
 
 
 def hash_of(path: Path) -> str:
@@ -30,19 +31,22 @@ def inputs_of(trial: Trial) -> dict[str, Path]:
     Raises
     ------
     InputError
-        A parent is not finished here, its weights are no longer those it was trained to, or no file below
-        ``$TUTSEG_WEIGHTS`` has the pinned hash.
+        A parent is not finished here, its weights are no longer those it was trained to, or neither a pretrained file
+        (`tutseg.weights`) nor one below ``$TUTSEG_WEIGHTS`` has the pinned hash.
     """
     return {role: _pinned(role, name) for role, name in trial.inputs.items()}
 
 
 def _pinned(role: str, name: str) -> Path:
     if len(name) == 64:
-        place = Path(os.environ.get("TUTSEG_WEIGHTS", "weights"))
-        for path in sorted(place.rglob("*")):
+        known = next((card for card in CARDS.values() if card.sha256 == name), None)
+        if known and locate(known.name):
+            return find(known.name)
+        for path in sorted(weights_folder().rglob("*")):
             if path.is_file() and hash_of(path) == name:
                 return path
-        raise InputError(f"input {role}: no file below {place} has SHA-256 {name}", "set TUTSEG_WEIGHTS to its folder")
+        remedy = known.remedy if known else "set TUTSEG_WEIGHTS to its folder"
+        raise InputError(f"input {role}: no file below {weights_folder()} has SHA-256 {name}", remedy)
     folder = runs_folder() / name
     weights, result = folder / "weights.safetensors", json_of(folder / "result.json") or {}
     if result.get("id") != name or not weights.is_file():

@@ -4,8 +4,6 @@ A file lies in an installed package, in the Hugging Face cache, or in the folder
 hash is compared before it is read, it is read without running code, and it is read whole or not at all.
 """
 
-import hashlib
-import os
 import re
 import warnings
 from importlib.util import find_spec
@@ -13,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tutseg.errors import InputError, unknown
+from tutseg.files import file_hash, weights_folder
 from tutseg.weights.cards import CARDS, WeightsCard
 
 if TYPE_CHECKING:
@@ -38,8 +37,8 @@ def locate(name: str) -> Path | None:
 
         cached = try_to_load_from_cache(card.source, card.file)
         path = Path(cached) if isinstance(cached, str) else None
-    elif folder := os.environ.get("TUTSEG_WEIGHTS"):
-        path = Path(folder, card.file).expanduser()
+    else:
+        path = weights_folder() / card.file
     return path if path and path.is_file() else None
 
 
@@ -127,8 +126,7 @@ def _wrong_hash(card: WeightsCard, path: Path) -> str | None:
     expected = card.sha256 or _hub_hash(path)
     if expected is None:
         return None
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
+    found = file_hash(path)
     return None if found == expected else f"is not the published file: its SHA-256 is {found}, not {expected}"
 
 
