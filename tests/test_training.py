@@ -458,6 +458,17 @@ def test_nested_labelled_subsets_reach_training(monkeypatch, tmp_path):
     assert [len(few) for few, _ in parts] == [1, 2, 11, 22] and not parts[-1][1]
 
 
+def test_a_pilot_scores_the_validation_part_and_no_test_picture(tmp_path):
+    trial = small(scored="validation", labelled=0.5)
+    result = run_trial(trial, None, "cpu", tmp_path)
+    pictures = pictures_of("synth", None, 32, trial.data_options)
+    split = split_of(trial, pictures)
+    with open(tmp_path / "per_image.csv", newline="") as file:
+        scored = {row["id"] for row in csv.DictReader(file)}
+    assert scored == {pictures.ids[i] for i in split.validation} and result["n"]["test"] == len(scored)
+    assert not scored & {pictures.ids[i] for i in split.test}
+
+
 def test_a_loaded_run_predicts_what_was_scored(tmp_path):
     trial = trial_of("cps", steps=3, labelled=0.5, data_options=SYNTH)
     result = run_trial(trial, None, "cpu", tmp_path)

@@ -37,7 +37,7 @@ from tutseg.training.trial import Trial
 # What a cell says of a trial, or what a table repeats over; the other fields are the setup.
 CELL_FIELDS = ("method", "options", "labelled", "data", "test_data", "seed", "fold", "pictures", "evaluations")
 # Fields of our own studies: papers have the default, whether they say so or not.
-STUDY_FIELDS = ("augment", "inputs", "noise", "groups", "change")
+STUDY_FIELDS = ("augment", "inputs", "noise", "groups", "change", "scored")
 # Options of one-image methods at the values that a paper's row means without naming them.
 UNNAMED = {"k": 3, "reading": "paper"}
 NO_SCORE = {

@@ -16,7 +16,7 @@ def run(job: Job) -> Outcome:
     report("read", 0, 1)
     pictures = pictures_of(trial.data, job.root, trial.size, trial.data_options).need("masks", "truth")
     split = split_of(trial, pictures)
-    test = pictures.take(split.test)
+    test = pictures.take(split.test if trial.scored == "test" else split.validation)
     if trial.test_data:
         test = pictures_of(trial.test_data, job.root, trial.size, trial.test_options).need("truth")
     validation = pictures.take(split.validation).to(fabric.device)

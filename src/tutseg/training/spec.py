@@ -41,7 +41,8 @@ SCALE_FIELDS = ("options_of", "rows", "only", "grid")  # a scale's own; its othe
 BLOCK_FIELDS = ("name", "defaults", "grid")
 INHERITED = ("net", "size", "seed")  # what a parent has from its child
 NOT_TRAINED = ("labelled", "net", "steps", "batch", "fold", "protocol", "lr", "weight_decay", "schedule", "augment",
-               "evaluations", "precision", "pretrained", "test_data", "test_options", "noise", "groups")  # fmt: skip
+               "evaluations", "precision", "pretrained", "test_data", "test_options", "scored", "noise",
+               "groups")  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -71,6 +71,7 @@ class Trial(BaseModel):
         "--input",
     )
     test_data: str = _field("", "Test on this data set instead of the test fold.")
+    scored: Literal["test", "validation"] = _field("test", "Which part is scored; validation in pilots, which choose.")
     noise: dict[str, Any] = _field({}, "Label noise of the labelled part: kind, rate and seed.")
     groups: dict[str, dict[str, Any]] = _field(
         {}, "Optimiser settings of a parameter group of the method: NAME={lr: ..., schedule: ...}.", "--group"
