@@ -22,7 +22,8 @@ from tutseg.workflow.profiles import load_profile
 
 profile = load_profile("00_data_and_metrics", PROFILE)
 size, n = profile.settings["size"], profile.settings["pictures"]
-print(f"profile {PROFILE}: {profile.hardware}, about {profile.minutes:g} minutes; expect {profile.expect}")
+print(f"profile {PROFILE}: {profile.hardware}, about {profile.minutes:g} minutes")
+print(f"expect: {profile.expect}")
 
 # %% [markdown]
 # ## Drawn lesions
@@ -32,10 +33,10 @@ print(f"profile {PROFILE}: {profile.hardware}, about {profile.minutes:g} minutes
 
 # %%
 from tutseg.data import open_source
-from tutseg.report.pictures import mosaic
+from tutseg.report.photographs import outlined
 
 drawn = open_source("synth", n=n, size=size)
-mosaic(drawn, 18)
+outlined(drawn, 18)
 
 # %% [markdown]
 # Each artefact has a switch and a mask of its own, so "hard cases" (DME-FD's Figure 5) can be made one at a time:
@@ -44,10 +45,16 @@ mosaic(drawn, 18)
 from tutseg.data.draw_dermoscopy import ARTEFACTS
 from tutseg.report.photographs import pictures
 
-alone = {name: open_source("synth", n=3, size=size, artefacts=(name,))[2] for name in ("", *ARTEFACTS) if name}
+alone = {
+    name: open_source("synth", n=3, size=size, artefacts=(name,))[2]
+    for name in ("", *ARTEFACTS)
+    if name
+}
 pictures(
-    [sample.image for sample in alone.values()] + [sample.extra[name] * 1.0 for name, sample in alone.items()],
-    list(alone) + [f"its mask ({sample.extra[name].mean():.1%})" for name, sample in alone.items()],
+    [sample.image for sample in alone.values()]
+    + [sample.extra[name] * 1.0 for name, sample in alone.items()],
+    list(alone)
+    + [f"its mask ({sample.extra[name].mean():.1%})" for name, sample in alone.items()],
     columns=len(alone),
 )
 # %% [markdown]
@@ -71,13 +78,19 @@ pictures(
 # %% tags=["hide-input"]
 from tutseg.report.lines import agreement_curve
 
-agreement_curve(open_source("synth", n=profile.settings["judged"], size=size, annotators=5))
+agreement_curve(
+    open_source("synth", n=profile.settings["judged"], size=size, annotators=5)
+)
 # %% [markdown]
 # Two drawn "clinics" differ in light, colour and instrument; training in one and testing in the other is the book's
 # stand-in for DME-FD's Figure 6.
 
 # %% tags=["hide-input"]
-clinics = [open_source("synth", n=6, size=size, clinic=clinic)[i] for clinic in ("a", "b") for i in range(6)]
+clinics = [
+    open_source("synth", n=6, size=size, clinic=clinic)[i]
+    for clinic in ("a", "b")
+    for i in range(6)
+]
 pictures([s.image for s in clinics], [f"clinic {c}" for c in "a" * 6 + "b" * 6])
 # %% [markdown]
 # ### What each drawn feature is worth
@@ -111,7 +124,10 @@ nested = {}
 for share in (0.02, 0.04, 0.08, 0.16):
     split = make_split(drawn.ids, drawn.groups, share, fold=0, seed=0)
     nested[share] = set(split.labelled)
-    counts = {part: len(getattr(split, part)) for part in ("labelled", "unlabelled", "validation", "test")}
+    counts = {
+        part: len(getattr(split, part))
+        for part in ("labelled", "unlabelled", "validation", "test")
+    }
     print(f"{share:.0%} labelled: {counts}")
 print("nested:", nested[0.02] < nested[0.04] < nested[0.08] < nested[0.16])
 
@@ -124,11 +140,16 @@ from tutseg.report.csv_tables import csv_table, leak_table
 
 csv_table(
     project_root() / "results" / "duplicates.csv",
-    {"data": "data set", "pictures": "pictures", "pairs": "near-duplicate pairs", "groups": "groups",
-     "leaked_paper": "test pictures with kin in training, split by picture",
-     "leaked_honest": "the same, split by group"},
+    {
+        "data": "data set",
+        "pictures": "pictures",
+        "pairs": "near-duplicate pairs",
+        "groups": "groups",
+        "leaked_paper": "test pictures with kin in training, split by picture",
+        "leaked_honest": "the same, split by group",
+    },
     "Near-copies in real data sets, and what a split by picture does with them",
-)  # fmt: skip
+)
 
 # %% [markdown]
 # All 550 frames of CVC-ClinicDB have a near neighbour in training when frames are split at random: a network can score
@@ -180,7 +201,10 @@ panel = open_source("synth", n=profile.settings["judged"], size=size, annotators
 samples = list(panel)
 truth = np.stack([sample.mask for sample in samples]) > 0
 prediction = np.stack([sample.extra["annotators"][0] for sample in samples]) > 0
-scores_table(score(prediction, truth), f"Annotator 1 against the truth, {len(samples)} drawn pictures of {size} px")
+scores_table(
+    score(prediction, truth),
+    f"Annotator 1 against the truth, {len(samples)} drawn pictures of {size} px",
+)
 
 # %% [markdown]
 # Nothing is wrong with any of the three columns; they answer different questions. What is wrong is to put two of them
@@ -208,9 +232,14 @@ gap_figure(prediction, truth)
 # %%
 empty, dot = np.zeros((1, 32, 32), bool), np.zeros((1, 32, 32), bool)
 dot[0, 16, 16] = True
-for name, (p, t) in {"both empty": (empty, empty), "missed": (empty, dot), "false alarm": (dot, empty)}.items():
+for name, (p, t) in {
+    "both empty": (empty, empty),
+    "missed": (empty, dot),
+    "false alarm": (dot, empty),
+}.items():
     cells = score(p, t)
-    print(f"{name:<12} Dice {cells['dice']['per_image']['mean']:.0f}, HD95 {cells['hd95']['per_image']['mean']:.1f} px")
+    dice, hd95 = (cells[each]["per_image"]["mean"] for each in ("dice", "hd95"))
+    print(f"{name:<12} Dice {dice:.0f}, HD95 {hd95:.1f} px")
 
 # %% [markdown]
 # ## Exercises

@@ -73,7 +73,12 @@ diagram(
 # shows what it costs.
 
 # %%
-from tutseg.methods.co_training.dme_fd import DMEFD, combine_masks, confident_mask, discrepancy
+from tutseg.methods.co_training.dme_fd import (
+    DMEFD,
+    combine_masks,
+    confident_mask,
+    discrepancy,
+)
 from tutseg.report.source import show
 
 show(confident_mask)
@@ -124,14 +129,20 @@ from tutseg.methods.base import Progress
 from tutseg.report.lines import curves
 
 steps_per_epoch = -(-2896 // 8)
-at = [Progress(step, 80 * steps_per_epoch, steps_per_epoch) for step in range(0, 80 * steps_per_epoch, 25)]
+at = [
+    Progress(step, 80 * steps_per_epoch, steps_per_epoch)
+    for step in range(0, 80 * steps_per_epoch, 25)
+]
 schedules = {}
 for ramp, decay in (("paper", "paper"), ("code", "stairs")):
     dme_fd = DMEFD("unet-s", 64, ramp=ramp, decay=decay)
     weights = [dme_fd.weights(progress) for progress in at]
-    log = {f"w_{name}": np.array([w[name] for w in weights]) for name in ("alpha", "beta")}
+    log = {
+        f"w_{name}": np.array([w[name] for w in weights]) for name in ("alpha", "beta")
+    }
     schedules[ramp] = [{"step": np.array([progress.step for progress in at]), **log}]
-    print(f"{ramp:<6} alpha ends at {weights[-1]['alpha']:.6f}, beta at {weights[-1]['beta']:.6f}")
+    alpha, beta = weights[-1]["alpha"], weights[-1]["beta"]
+    print(f"{ramp:<6} alpha ends at {alpha:.6f}, beta at {beta:.6f}")
 
 # %% tags=["hide-input"]
 curves(schedules, {"w_alpha": r"$\alpha$", "w_beta": r"$\beta$"})
@@ -174,7 +185,7 @@ print(trials[-1].command)
 # the methods, which is what a small experiment can hope to see.
 
 # %%
-from tutseg.report.groups import differences, group_runs
+from tutseg.report.groups import group_runs
 from tutseg.report.tables import difference_table, method_table
 
 groups = group_runs(runs)
@@ -185,16 +196,19 @@ method_table(groups, "dme-fd", 1, paper_rows, data="isic2018", labelled=0.02)
 difference_table(groups, "dme-fd")
 
 # %% tags=["hide-input"]
-from tutseg.report.statistical import intervals
+from tutseg.report.statistical import paired_differences, violins
 
-intervals(
-    [(f"DME-FD − {name}", 100 * e, 100 * lo, 100 * hi) for name, e, lo, hi in differences(groups, "dme-fd")],
-    "Dice points, 95 % interval",
-)
+paired_differences(groups, "dme-fd")
 # %% [markdown]
-# An interval that covers zero means: with this many seeds the experiment cannot tell. Three seeds are few; the interval
-# resamples seeds as well as pictures, so it is wide, and honestly so.
+# Every point is a test picture, the dark bar the interval of their mean. An interval that covers zero means: with this
+# many seeds the experiment cannot tell. Three seeds are few; the interval resamples seeds as well as pictures, so it is
+# wide, and honestly so.
 #
+# A mean hides how differently the pictures fare. Here are the scores that the table's means are made of:
+
+# %% tags=["hide-input"]
+violins(groups)
+# %% [markdown]
 # ### On real pictures
 #
 # The same three methods on ISIC 2018 {cite}`codella2019isic2018`, at 96 px with the 2.9-million-parameter network
@@ -222,7 +236,10 @@ difference_table(isic, "dme-fd")
 # everything else, and training proper begins when $\beta$ has put it down.
 
 # %% tags=["hide-input"]
-logs = {method: [run.log() for run in runs if run.trial.method == method] for method in METHODS}
+logs = {
+    method: [run.log() for run in runs if run.trial.method == method]
+    for method in METHODS
+}
 curves(
     logs,
     {
@@ -270,21 +287,37 @@ from tutseg.training.pictures import pictures_of, split_of
 
 pictures = pictures_of(trials[0].data, None, trials[0].size, trials[0].data_options)
 split = split_of(trials[0], pictures)
-first = {run.trial.method: run.method() for run in runs if run.trial.seed == profile.settings["seeds"][0]}
-cosine_trial = make_trial(method="dme-fd", seed=0, **{**profile.settings["trial"], "options": {"fdl": "cosine"}})
+first = {
+    run.trial.method: run.method()
+    for run in runs
+    if run.trial.seed == profile.settings["seeds"][0]
+}
+cosine_trial = make_trial(
+    method="dme-fd", seed=0, **{**profile.settings["trial"], "options": {"fdl": "cosine"}}
+)
 (ccvc_run,) = run_trials([cosine_trial], folder, keep_snapshots=True)
 fdl_run = next(run for run in runs if run.trial.method == "dme-fd")
-eight = {"weak, unlabelled": pictures.take(split.unlabelled[:8]), "labelled": pictures.take(split.labelled[:8])}
+eight = {
+    "weak, unlabelled": pictures.take(split.unlabelled[:8]),
+    "labelled": pictures.take(split.labelled[:8]),
+}
 
 # %% tags=["hide-input"]
-cosine_matrices({f"FDL, {name}": branch_vectors(fdl_run.method(), part) for name, part in eight.items()})
+cosine_matrices(
+    {
+        f"FDL, {name}": branch_vectors(fdl_run.method(), part)
+        for name, part in eight.items()
+    }
+)
 # %% tags=["hide-input"]
 from tutseg.training.fit import snapshot_steps
 
 when = dict(zip(("early", "middle", "late"), snapshot_steps(cosine_trial), strict=False))
 cosine_matrices(
     {
-        f"{name}, {word} (step {step})": branch_vectors(run.method(step), eight["weak, unlabelled"])
+        f"{name}, {word} (step {step})": branch_vectors(
+            run.method(step), eight["weak, unlabelled"]
+        )
         for name, run in (("CCVC", ccvc_run), ("FDL", fdl_run))
         for word, step in when.items()
     }
@@ -298,7 +331,7 @@ cosine_matrices(
 #
 # ## Where lesion and skin lie in feature space
 #
-# Every dot is one position of the bottleneck of a test picture, embedded by t-SNE; yellow lies under lesion. t-SNE
+# Every dot is one position of the bottleneck of a test picture, embedded by t-SNE; orange lies under lesion. t-SNE
 # shows neighbourhoods, not distances: read *whether* colours separate, not by how much.
 
 # %% tags=["hide-input"]
@@ -307,7 +340,10 @@ from tutseg.training.evaluate import bottleneck_positions
 
 some = pictures.take(split.test[:16])
 positions = {name: bottleneck_positions(method, some) for name, method in first.items()}
-tsne({name: f for name, (f, _) in positions.items()}, {name: share for name, (_, share) in positions.items()})
+tsne(
+    {name: f for name, (f, _) in positions.items()},
+    {name: share for name, (_, share) in positions.items()},
+)
 # %% [markdown]
 # ## Move it yourself
 #
@@ -320,7 +356,13 @@ from tutseg.training.evaluate import truth_of, weak_maps
 
 dozen = pictures.take(split.unlabelled[:12])
 branch_1, branch_2, _ = weak_maps(first["dme-fd"], dozen)
-ThresholdExplorer(branch_1, branch_2, truth_of(dozen), dozen.images.permute(0, 2, 3, 1).numpy(), dozen.ids)
+ThresholdExplorer(
+    branch_1,
+    branch_2,
+    truth_of(dozen),
+    dozen.images.permute(0, 2, 3, 1).numpy(),
+    dozen.ids,
+)
 
 # %% [markdown]
 # ## What the numbers are made of

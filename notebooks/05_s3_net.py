@@ -219,7 +219,10 @@ show(leak)
 # %%
 seeds = [picture_seed(0, name) for name in ids]
 s3_net = S3Net("paper", **options)
-traces = [trace(s3_net, image.to(settings["device"]), seed) for image, seed in zip(images, seeds, strict=True)]
+traces = [
+    trace(s3_net, image.to(settings["device"]), seed)
+    for image, seed in zip(images, seeds, strict=True)
+]
 labels = torch.stack([torch.from_numpy(one.result).long() for one in traces])
 
 # %% tags=["hide-input"]
@@ -228,7 +231,9 @@ from tutseg.report.photographs import contours
 
 rgb = (images.permute(0, 2, 3, 1) * 255).byte().numpy()
 evaluations = ["oracle", "oracle+4", "oracle+6", "darkest"]
-contours(rgb, truth[:, 0].bool().numpy(), scored_masks(labels, images, truth, evaluations))
+contours(
+    rgb, truth[:, 0].bool().numpy(), scored_masks(labels, images, truth, evaluations)
+)
 # %% [markdown]
 # (White: the truth. Numbers: Dice.) Where the clusters spill over the picture, the mask cuts them back to the lesion's
 # neighbourhood, and Dice rises although nothing was found. The oracle is not infallible either: it takes the largest
@@ -268,10 +273,14 @@ print("tutseg segment s3-net pictures/ --out masks -o reading=code --rule darkes
 import numpy as np
 
 views = [view.images for item in every for view in item.views.values()]
-dice, hm = (np.concatenate([list(view[score].values()) for view in views]) for score in ("dice", "hm"))
+dice, hm = (
+    np.concatenate([list(view[score].values()) for view in views])
+    for score in ("dice", "hm")
+)
 jaccard = dice / (2 - dice)
 assert np.allclose(hm, 1 - jaccard, atol=2e-6), "HM = 1 - J"
-print(f"HM = 1 - J in all {len(hm)} rows; largest difference {abs(hm - 1 + jaccard).max():.1e}")
+largest = abs(hm - 1 + jaccard).max()
+print(f"HM = 1 - J in all {len(hm)} rows; largest difference {largest:.1e}")
 
 # %% [markdown]
 # ## The paper's table beside ours
@@ -282,7 +291,12 @@ print(f"HM = 1 - J in all {len(hm)} rows; largest difference {abs(hm - 1 + jacca
 # %%
 from tutseg.report.one_image import methods_table
 
-paper_rows = {"k-means-2": "k-means", "k-means-3": "k-means", "deep-cluster": "DeepCluster", "iic": "IIC"}
+paper_rows = {
+    "k-means-2": "k-means",
+    "k-means-3": "k-means",
+    "deep-cluster": "DeepCluster",
+    "iic": "IIC",
+}
 paper_rows |= {"sgscn": "SGSCN", "ms-former": "MS-Former"}
 paper_rows |= {f"s3-net-{reading}": "Our Method" for reading in READINGS}
 methods_table(table, paper_rows)
@@ -426,11 +440,19 @@ from tutseg.report.csv_tables import csv_table
 
 csv_table(
     results / "speed.csv",
-    {"way": "S3-Net (code)", "seconds": "seconds a picture", "ratio": "times as fast (range)",
-     "differing": "share of pixels that differ", "pictures": "pictures", "repeats": "repeats", "size": "px", "threads": "threads",
-     "commit": "commit"},
+    {
+        "way": "S3-Net (code)",
+        "seconds": "seconds a picture",
+        "ratio": "times as fast (range)",
+        "differing": "share of pixels that differ",
+        "pictures": "pictures",
+        "repeats": "repeats",
+        "size": "px",
+        "threads": "threads",
+        "commit": "commit",
+    },
     "The plain loop and ours, in turn in one run: benchmarks/one_image.py",
-)  # fmt: skip
+)
 
 # %% [markdown]
 # ### Lungs
@@ -511,9 +533,13 @@ shown = {}
 for name in ("k-means-2", "s3-net-paper", "s3-net-code", "s3-net-meant"):
     trial = next(item.trial for item in table if item.name == name)
     method = build_method(trial.method, **trial.options)
-    clusters = method.segment(bad.to(settings["device"]), [picture_seed(0, source.ids[i]) for i in worst]).cpu()
+    clusters = method.segment(
+        bad.to(settings["device"]), [picture_seed(0, source.ids[i]) for i in worst]
+    ).cpu()
     shown |= {name: scored_masks(clusters, bad, bad_truth, ["oracle"])["oracle"]}
-contours((bad.permute(0, 2, 3, 1) * 255).byte().numpy(), bad_truth[:, 0].bool().numpy(), shown)
+contours(
+    (bad.permute(0, 2, 3, 1) * 255).byte().numpy(), bad_truth[:, 0].bool().numpy(), shown
+)
 # %% [markdown]
 # ## Move it yourself
 #
@@ -525,7 +551,10 @@ from tutseg.report.iterations import most_lost, step_explorer
 
 at = most_lost(traces, images, truth)
 step_explorer(
-    traces[at], images[at], truth[at], f"S3-Net (paper) on {ids[at]}: clusters, losses and Dice as it learns."
+    traces[at],
+    images[at],
+    truth[at],
+    f"S3-Net (paper) on {ids[at]}: clusters, losses and Dice as it learns.",
 )
 # %% [markdown]
 # The lesion is found, and then lost again: the loss only ever rewards fewer and surer clusters, and it goes on

@@ -1,5 +1,6 @@
 """A small book, made from nothing as the real one is: executed, rendered, offline, and left alone when fresh."""
 
+import re
 import shutil
 import subprocess
 from functools import partial
@@ -69,6 +70,9 @@ def test_the_page_shows_what_was_computed_and_from_what(built):
     assert "42000" not in (built / "notebooks/01_page.ipynb").read_text()
     made = page(built, "book/how-made")
     assert stamp in made and "A chapter" in made
+    heads, cells = re.findall(r"<th [^>]*>", made), made.count("<td")
+    assert [head for head in heads if "scope=" not in head] == [] and cells
+    assert '<th scope="col"' in made and '<th scope="row"' in made  # the first column names the row
 
 
 def test_a_fresh_book_is_left_alone(built, monkeypatch, capsys):

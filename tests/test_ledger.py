@@ -342,14 +342,16 @@ def test_a_drawn_cell_tells_value_n_setup_and_command(run, collected):
 def test_the_forest_plot_has_every_attempted_claim_and_takes_the_pages_colours(run, collected):
     found = verdicts("dme-fd", collected(*duel(run, 0.03)))
     attempted = [item.claim.id for item in found if item.verdict.effect is not None]
-    svg = forest(found)
-    assert svg == forest(found)
-    root = ElementTree.fromstring(svg)
-    assert attempted and all(f"{name}: ours +" in root.get("aria-label") for name in attempted)
+    figure = forest(found)
+    svg = figure.to_html()
+    assert svg == forest(found).to_html()
+    root = ElementTree.fromstring(f"<div>{svg}</div>")
+    assert attempted and all(f"{name}: ours +" in figure.alt for name in attempted)
     labels = {"".join(node.itertext()) for node in root.iter("{http://www.w3.org/2000/svg}text")}
     assert {f"{name} {c.score}" for name in attempted for c in load_claims("dme-fd") if c.id == name} <= labels
     assert "currentColor" in svg and "#010203" not in svg and "#000000" not in svg and "http://www.w3.org/2000" in svg
-    assert forest(verdicts("dme-fd", ())) == ""
+    with pytest.raises(InputError, match="no claim was attempted"):
+        forest(verdicts("dme-fd", ()))
 
 
 @pytest.mark.parametrize("filled", [False, True])

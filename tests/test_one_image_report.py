@@ -107,7 +107,7 @@ def test_rows_with_fewer_pictures_are_left_out(items):
 
 
 def test_a_table_names_where_its_rows_are_from(items):
-    note = report.methods_table(items, {}).note
+    note = report.methods_table(items, {}).origin
     assert "results/x/y" in note and "synth (f)" in note and "tutseg train" in note and "8 px" in note
     assert report.methods_table(items, {}, "lung").heads[1] == "paper, LUNG (Table 1)"
 
@@ -197,7 +197,7 @@ def test_robustness_is_told_by_method_and_change():
     assert table.heads == ("method", "angle=10", "angle=30", "scale=0.9", "hair") and "n = 2 × 2" in table.caption
     assert [line[0] for line in table.rows] == ["paper", "code"]
     assert table.rows[1][1].startswith("30.0 (30.0 to 30.0) flipped; Dice 70.0 (")
-    flips, dice = np.split(np.array(robustness_figure(trials).axes), 2)
+    flips, dice = np.split(np.array(robustness_figure(trials).wide.axes), 2)
     assert [axis.get_xlabel() for axis in dice] == ["angle, degrees", "scale", "hair"]
     drawn = {bars.get_label(): tuple(bars.lines[0].get_ydata()) for bars in flips[0].containers}
     assert drawn == {"paper": (10, 10), "code": (30, 30)}

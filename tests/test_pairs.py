@@ -54,6 +54,14 @@ def change(pair: Path, what) -> list[str]:
     return check_pairs(pair)
 
 
+def test_code_wider_than_a_page_shows_is_told(pair):
+    script = next(pair.glob("*.py"))
+    script.write_text(script.read_text() + f"\n# %%\nx = '{'y' * 90}'\n")
+    sync(pair)
+    (fault,) = check_pairs(pair)
+    assert "is 96 characters wide, a page shows 90" in fault
+
+
 def code_cells(page):
     return [cell for cell in page.cells if cell.cell_type == "code"]
 

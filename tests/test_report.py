@@ -99,7 +99,7 @@ def test_a_leak_is_shown_with_n_interval_and_origin(tmp_path):
     path.write_text(",".join(row) + "\n" + ",".join(map(str, row.values())))
     table = leak_table(path)
     assert table.rows == (("ph2", "the picture itself", "50.0", "75.0", "+25.0 [+20.0, +30.0]", "7/8", "2"),)
-    assert "ph2 (f0)" in table.note and "benchmarks/leaks.py" in table.note
+    assert "ph2 (f0)" in table.origin and "benchmarks/leaks.py" in table.origin
 
 
 def test_missing_evidence_is_one_line_that_names_the_file(tmp_path):

@@ -42,7 +42,7 @@ def ablation_table(path: Path) -> Table:
         ("left out", *heads, "seeds"),
         tuple(lines),
         "Dice points lost on real pictures when a drawn feature is left out (mean, and each seed)",
-        f"From results/{path.name}. {note}.",
+        origin=f"From results/{path.name}. {note}.",
     )
 
 
@@ -67,10 +67,10 @@ def leak_table(path: Path) -> Table:
     note = "; ".join(f"{key}: {value}" for key, value in origin.items())
     prints = ", ".join(dict.fromkeys(f"{row['data']} ({row['data_fingerprint']})" for row in rows))
     caption = "The same test pictures and equally many training pictures, without and with the test pictures' kin"
-    return Table(heads, tuple(lines), caption, f"From results/{path.name}. data: {prints}; {note}.")
+    return Table(heads, tuple(lines), caption, origin=f"From results/{path.name}. data: {prints}; {note}.", keys=2)
 
 
 def csv_table(path: Path, columns: dict[str, str], caption: str) -> Table:
     """Some columns of a committed CSV file under readable heads, with the file as provenance."""
     rows = [tuple(row[column] for column in columns) for row in csv_rows(path)]
-    return Table(tuple(columns.values()), tuple(rows), caption, f"From results/{path.name}.")
+    return Table(tuple(columns.values()), tuple(rows), caption, origin=f"From results/{path.name}.")

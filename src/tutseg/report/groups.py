@@ -138,13 +138,24 @@ def together(runs: Sequence[Run], names: Callable[[Run], str] | None = None) -> 
     return found
 
 
-def paired(a: Group, b: Group) -> tuple[float, float, float]:
-    """Mean of a − b over the seeds both have, and its 95 % interval."""
+def gain(a: Group, b: Group) -> np.ndarray:
+    """a − b of each test image, ``(seeds, images)``, for the seeds that both have.
+
+    Raises
+    ------
+    InputError
+        They have no seed in common.
+    """
     both = [seed for seed in a.seeds if seed in b.seeds]
     if not both:
         raise InputError(f"{a.name} and {b.name} have no seed in common", "run both with the same seeds")
-    gain = np.stack([a.values[a.seeds.index(seed)] - b.values[b.seeds.index(seed)] for seed in both])
-    return float(gain.mean()), *paired_bootstrap(gain)
+    return np.stack([a.values[a.seeds.index(seed)] - b.values[b.seeds.index(seed)] for seed in both])
+
+
+def paired(a: Group, b: Group) -> tuple[float, float, float]:
+    """Mean of a − b over the seeds both have, and its 95 % interval."""
+    each = gain(a, b)
+    return float(each.mean()), *paired_bootstrap(each)
 
 
 def differences(groups: Sequence[Group], reference: str) -> list[tuple[str, float, float, float]]:
@@ -158,6 +169,11 @@ def differences(groups: Sequence[Group], reference: str) -> list[tuple[str, floa
 def scale_of(score: str) -> float:
     """From a score to what a table prints: per cent of a share, pixels of a distance."""
     return 1.0 if score in DISTANCES else 100.0
+
+
+def heading(score: str) -> str:
+    """A score and its unit: "Dice %", "hd95, pixels"."""
+    return f"{score}, pixels" if scale_of(score) == 1 else f"{score.capitalize()} %"
 
 
 def told(value: float, score: str = "dice", sign: str = "", decimals: int = 1) -> str:

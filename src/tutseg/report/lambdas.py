@@ -55,7 +55,8 @@ def lambda_table(folder: Path) -> Table:
         ("cluster chosen by", "weights", "λ1, λ2, λ3", "Dice % ± sd over pictures", "95 % interval", "pictures"),
         tuple(lines),
         f"{len(at)} combinations of weights on {items[0].trial.data}",
-        provenance(items),
+        origin=provenance(items),
+        keys=2,
     )
 
 

@@ -46,8 +46,9 @@ def forest_part() -> str:
     """One forest plot a paper, where claims have been attempted."""
     parts = []
     for paper in papers():
-        if svg := forest(verdicts_of(paper)):
-            parts.append(f"### {paper}\n\n{raw(f'<figure>{svg}</figure>')}")
+        found = verdicts_of(paper)
+        if any(item.verdict.effect is not None for item in found):
+            parts.append(f"### {paper}\n\n{raw(forest(found).to_html())}")
     return "\n".join(parts) or "No claim has been attempted yet: the evidence for it is not there.\n"
 
 

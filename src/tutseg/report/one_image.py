@@ -61,7 +61,7 @@ def methods_table(items: Sequence[Finished], paper_rows: Mapping[str, str], data
         "sd over seeds, one image",
     )  # fmt: skip
     caption = "Dice % under every way of choosing the cluster and of scoring it"
-    return Table(heads, tuple(lines), caption, provenance(items, commands=True))
+    return Table(heads, tuple(lines), caption, origin=provenance(items, commands=True))
 
 
 def with_most_pictures(items: Sequence[Finished]) -> list[Finished]:
@@ -97,7 +97,7 @@ def areas_table(items: Sequence[Finished], paper_rows: Mapping[str, str], data: 
         lines.append((pair[0].name, *cells, pair[0].n))
     ours = "ours ± sd over seeds (95 % interval)"
     heads = ("method", f"HM: paper, {data.upper()}", f"HM: {ours}", "XOR: paper", f"XOR: {ours}", "n = seeds × images")
-    return Table(heads, tuple(lines), "HM and XOR %, lower is better; oracle, no leak", provenance(items))
+    return Table(heads, tuple(lines), "HM and XOR %, lower is better; oracle, no leak", origin=provenance(items))
 
 
 def printed_table(items: Iterable[Finished], name: str, paper_row: str, data: str = "ph2") -> Table:
@@ -123,7 +123,7 @@ def printed_table(items: Iterable[Finished], name: str, paper_row: str, data: st
             cells = (printed, _with_spread(group), interval(group.values), held, group.n)
             lines.append((score.upper() if score != "dice" else "Dice", f"{VIEWS[view][1]} px", *cells))
     heads = ("score", "leak", "paper", "ours ± sd over seeds", "95 % interval", "print is", "n = seeds × images")
-    return Table(heads, tuple(lines), f"{name}, oracle: every score %", provenance(own))
+    return Table(heads, tuple(lines), f"{name}, oracle: every score %", origin=provenance(own), keys=2)
 
 
 def size_table(items: Sequence[Finished], other: Sequence[Finished]) -> Table:
@@ -157,7 +157,7 @@ def size_table(items: Sequence[Finished], other: Sequence[Finished]) -> Table:
     sizes = (f"Dice at {part[0].trial.size} px" for part in (first, second))
     heads = ("method", "leak", *sizes, "difference (95 %)", "n = seeds × images")
     caption = "Dice % at two sizes, the same pictures and seeds; oracle"
-    return Table(heads, tuple(lines), caption, provenance([*first, *second]))
+    return Table(heads, tuple(lines), caption, origin=provenance([*first, *second]), keys=2)
 
 
 def seconds_table(items: Sequence[Finished]) -> Table:
@@ -167,7 +167,7 @@ def seconds_table(items: Sequence[Finished]) -> Table:
         low, middle, high = np.quantile(group.values, (0.05, 0.5, 0.95))
         lines.append((group.name, f"{middle:.2g}", f"{low:.2g} to {high:.2g}", str(group.values.size)))
     heads = ("method", "seconds a picture (median)", "5 % to 95 % of pictures", "n")
-    return Table(heads, tuple(lines), f"Time at {items[0].trial.size} px", provenance(items))
+    return Table(heads, tuple(lines), f"Time at {items[0].trial.size} px", origin=provenance(items))
 
 
 def ablation_table(items: Sequence[Finished], readings: Sequence[str] = ("paper", "code")) -> Table:
@@ -190,7 +190,7 @@ def ablation_table(items: Sequence[Finished], readings: Sequence[str] = ("paper"
     for reading in readings:
         heads += [f"ours, `{reading}` (± sd over seeds)", f"`{reading}` − L_ce (95 % interval)"]
     caption = f"Dice % by loss terms; oracle, no leak; n = {base.n} (seeds × images)"
-    return Table(tuple(heads), tuple(lines), caption, provenance(items))
+    return Table(tuple(heads), tuple(lines), caption, origin=provenance(items))
 
 
 def robust(items: Sequence[Finished]) -> dict[tuple[str, str], dict[str, Group]]:
@@ -218,7 +218,7 @@ def robustness_table(items: Sequence[Finished]) -> Table:
     n = next(iter(found.values()))["flips"].n
     heads = ("method", *(change.removesuffix("=1") for change in changes))  # "hair", not "hair=1"
     caption = f"Labels lost to a change of the picture, % (95 % interval); n = {n} (seeds × images)"
-    return Table(heads, tuple(lines), caption, provenance(items))
+    return Table(heads, tuple(lines), caption, origin=provenance(items))
 
 
 def scored_masks(labels: Tensor, images: Tensor, truth: Tensor, keep: Sequence[str]) -> dict[str, Any]:

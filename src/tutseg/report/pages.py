@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tutseg.files import csv_rows, project_root, sha256
-from tutseg.report.markdown import plain, table
+from tutseg.report.markdown import plain, raw, table
 
 if TYPE_CHECKING:
     from tutseg.training.evidence import Finished
@@ -129,10 +129,9 @@ def drawn_start(_: Path) -> str:
     half = {group.name: group for group in in_groups(items, name, keep=untuned)}
     n = next(iter(half.values())).values.shape[1]
     beside = {f"on the {n} test images the drawing was not tuned on": {k: told(g.mean) for k, g in half.items()}}
-    parts = []
-    for made in (score_table(groups, "", beside), difference_table(groups, groups[-1].name)):
-        parts.append(table(made.heads, made.rows, right=range(1, len(made.heads))) + f"\n{plain(made.note)}\n")
-    return "\n".join(parts)
+    caption = "Dice on real pictures of networks that saw few real labels, with and without drawn pictures before"
+    made = (score_table(groups, caption, beside), difference_table(groups, groups[-1].name))
+    return "\n".join(raw(each._repr_html_()) for each in made)
 
 
 def _evidence(name: str) -> Path:

@@ -8,6 +8,7 @@ from typing import Any
 
 from tutseg.papers.ledger import Entry, Finished, entries
 from tutseg.papers.tables import load_paper
+from tutseg.report.table import folded, html_table, scrolling
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Block:
 
 @dataclass(frozen=True)
 class PaperTable:
-    """A paper's table with ours in each cell; a notebook shows it as HTML, with provenance on hover and in a note.
+    """A paper's table with ours in each cell; a notebook shows it as HTML, provenance folded away.
 
     Parameters
     ----------
@@ -34,7 +35,7 @@ class PaperTable:
     setups : dict
         A letter for each of our setups; cells of different letters are not comparable with one another.
     reasons : dict
-        A number for each reason why a cell will never have a number of ours, or differs from the paper's.
+        A number for each reason why a cell has no number of ours, or why ours differs in kind from the paper's.
     """
 
     paper: str
@@ -62,10 +63,10 @@ class PaperTable:
 
     def ours(self, entry: Entry) -> str:
         """Our part of a cell: value ± spread with the setup's letter, "not yet", or "cannot"."""
-        if entry.state != "ours" or entry.ours is None:
-            return f"cannot ({self.reasons[entry.why]})" if entry.state == "cannot" else "not yet"
-        letter = self.setups[entry.ours.setup]
         note = f" ({self.reasons[entry.why]})" if entry.why else ""
+        if entry.ours is None:
+            return f"{entry.state}{note}"
+        letter = self.setups[entry.ours.setup]
         return f"{_number(entry, entry.ours.value, entry.ours.spread)} {letter}{note}"
 
     def evidence(self, entry: Entry) -> str:
@@ -83,9 +84,9 @@ class PaperTable:
         """A cell as lines of text: the paper's number, ours, and the evidence for ours."""
         return list(filter(None, (_printed(entry), self.ours(entry), self.evidence(entry))))
 
-    def notes(self) -> list[str]:
-        """Footnotes: what the letters and numbers stand for, and how to read a cell."""
-        found = []
+    def origins(self) -> dict[str, str]:
+        """Where the numbers of each setup come from, by its letter."""
+        found = {}
         for setup, letter in self.setups.items():
             trials = {item.id: item for e in self.entries if e.ours and e.ours.setup == setup for item in e.ours.trials}
             stamp = lambda name, trials=trials: ", ".join(
@@ -93,10 +94,25 @@ class PaperTable:
             )
             where = ", ".join(sorted({item.origin.partition("/")[0] if item.origin.startswith("runs") else item.origin
                                       for item in trials.values()}))  # fmt: skip
-            found.append(
-                f"{letter}: {setup}. {len(trials)} trials of {where}; data {stamp('data')}; code {stamp('code')}; "
+            found[letter] = (
+                f"{len(trials)} trials of {where}; data {stamp('data')}; code {stamp('code')}; "
                 f"{stamp('device')}; torch {stamp('torch')}; {stamp('date')}."
             )
+        return found
+
+    def commands(self) -> dict[str, str]:
+        """What made the numbers of each line, by the line's name."""
+        made: dict[str, dict[str, None]] = {}
+        for block in self.blocks:
+            for label, line in block.lines:
+                for entry in line:
+                    if entry and entry.ours and (command := entry.ours.provenance.get("command")):
+                        made.setdefault(", ".join(filter(None, (label, block.heading))), {})[command] = None
+        return {name: ", ".join(commands) for name, commands in made.items()}
+
+    def notes(self) -> list[str]:
+        """Footnotes: what the letters and numbers stand for, and how to read a cell."""
+        found = [f"{letter}: {setup}." for setup, letter in self.setups.items()]
         if len(self.setups) > 1:
             found.append("Numbers with different letters are not comparable with one another.")
         found += [f"({number}) {reason}." for reason, number in self.reasons.items()]
@@ -129,27 +145,24 @@ class PaperTable:
     def _repr_html_(self) -> str:
         parts = [f"<p>{html.escape(self.title)}</p>"]
         for block in self.blocks:
-            head = "".join(f"<th>{html.escape(name)}</th>" for name in (block.heading, *block.metrics))
-            body = "".join(
-                f"<tr><th scope='row'>{html.escape(label)}</th>{''.join(map(self._cell, line))}</tr>"
-                for label, line in block.lines
+            rows = [[html.escape(label), *map(self._cell, line)] for label, line in block.lines]
+            first = html.escape(block.heading) or "<span class='visually-hidden'>row</span>"
+            parts.append(
+                scrolling(html_table([first, *map(html.escape, block.metrics)], rows), block.heading or "cells")
             )
-            parts.append(f"<table class='table'><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>")
         notes = "<br>".join(map(html.escape, self.notes()))
-        return f"<div class='tutseg-table' style='overflow-x:auto'>{''.join(parts)}<p><small>{notes}</small></p></div>"
+        made = [html.escape(f"{letter}: {origin}") for letter, origin in self.origins().items()]
+        made += [f"{html.escape(name)}: <code>{html.escape(line)}</code>" for name, line in self.commands().items()]
+        return f"<div class='tutseg-table'>{''.join(parts)}<p><small>{notes}</small></p>{folded(made)}</div>"
 
     def _cell(self, entry: Entry | None) -> str:
         if entry is None:
-            return "<td></td>"
-        style = "style='white-space:nowrap;overflow-wrap:normal'"
-        printed = html.escape(_printed(entry))
-        ours = html.escape(self.ours(entry))
+            return ""
+        printed, ours = html.escape(_printed(entry)), html.escape(self.ours(entry))
         if entry.ours is None:
-            return f"<td {style} title='{html.escape(entry.why)}'>{printed}<br><small>{ours}</small></td>"
-        tip = "; ".join(f"{name}: {value}" for name, value in entry.ours.provenance.items() if value)
+            return f"{printed}<br><small>{ours}</small>"
         evidence = "<br>".join(html.escape(self.evidence(entry)).split(", "))
-        seen = f"<strong>{ours}</strong><br><small>{evidence}</small>"
-        return f"<td {style} title='{html.escape(f'{entry.ours.setup}; {tip}')}'>{printed}<br>{seen}</td>"
+        return f"{printed}<br><strong>{ours}</strong><br><small>{evidence}</small>"
 
 
 def _printed(entry: Entry) -> str:
@@ -197,7 +210,7 @@ def paper_table(paper: str, number: int, evidence: Sequence[Finished] | None = N
         for heading, (metrics, rows) in headings.items()
     ]
     setups = dict.fromkeys(entry.ours.setup for entry in found if entry.ours)
-    reasons = dict.fromkeys(entry.why for entry in found if entry.why and (entry.ours or entry.state == "cannot"))
+    reasons = dict.fromkeys(entry.why for entry in found if entry.why)
     return PaperTable(
         paper,
         number,

@@ -8,7 +8,17 @@ import numpy as np
 
 from tutseg.files import canonical_json
 from tutseg.papers.tables import find_cells
-from tutseg.report.groups import Group, differences, group_results, paired, provenance, scale_of, together, told
+from tutseg.report.groups import (
+    Group,
+    differences,
+    group_results,
+    heading,
+    paired,
+    provenance,
+    scale_of,
+    together,
+    told,
+)
 from tutseg.report.table import Table
 from tutseg.training.evidence import Finished, read_run
 from tutseg.training.run import Run
@@ -61,11 +71,6 @@ def labels(labelled: float) -> str:
     return f"{labelled:g} labelled" if labelled > 1 else f"{100 * labelled:g} % labelled"
 
 
-def heading(score: str) -> str:
-    """A score and its unit: "Dice %", "hd95, pixels"."""
-    return f"{score}, pixels" if scale_of(score) == 1 else f"{score.capitalize()} %"
-
-
 def score_table(groups: Sequence[Group], caption: str, beside: dict[str, dict[str, str]] | None = None) -> Table:
     """A score of each group with spread, interval and n.
 
@@ -90,8 +95,8 @@ def score_table(groups: Sequence[Group], caption: str, beside: dict[str, dict[st
         "system", *beside, f"ours, {heading(groups[0].score)} (± sd over seeds)", "95 % interval",
         "n = seeds × images", "sd over images",
     )  # fmt: skip
-    note = provenance((item for group in groups for item in group.trials), commands=True)
-    return Table(heads, tuple(lines), caption, note)
+    origin = provenance((item for group in groups for item in group.trials), commands=True)
+    return Table(heads, tuple(lines), caption, origin=origin)
 
 
 def share_table(
@@ -159,7 +164,7 @@ def share_table(
         tuple(tuple(line) for line in cells.values()),
         f"{heading(score)}: the paper's Table {number} | ours ± sd over seeds [95 % interval], "
         f"n seeds × {'/'.join(map(str, n))} test images",
-        provenance(item for group in every for item in group.trials),
+        origin=provenance(item for group in every for item in group.trials),
     )
     return table, gains
 
@@ -201,7 +206,7 @@ def averaging_table(runs: Sequence[Run], view: str | None = None) -> Table:
         ("method", "per image", "batches of 5 pooled", "all pixels pooled", "seeds"),
         tuple(rows),
         "Dice % of the same predictions under three averagings (± sd over seeds)",
-        provenance(read_run(run.folder) for run in runs),
+        origin=provenance(read_run(run.folder) for run in runs),
     )
 
 
@@ -221,7 +226,7 @@ def selection_table(runs: Sequence[Run]) -> Table:
         ("method", *chosen, "test − last: mean (range over seeds)"),
         tuple(rows),
         f"Dice % by how the weights are chosen, over {len(members)} seeds",
-        provenance(read_run(run.folder) for run in runs),
+        origin=provenance(read_run(run.folder) for run in runs),
     )
 
 

@@ -3,13 +3,12 @@
 from collections.abc import Sequence
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from tutseg.data import open_source
 from tutseg.data.loader import load_pictures
 from tutseg.papers.claims import paired_bootstrap
 from tutseg.report.groups import provenance, together, told
-from tutseg.report.photographs import contours
+from tutseg.report.photographs import Tiles, contours
 from tutseg.report.table import Table
 from tutseg.training.evaluate import dice_of, foreground, truth_of
 from tutseg.training.evidence import read_run
@@ -20,7 +19,7 @@ from tutseg.training.run import Run
 HARD_CASES_SEED = 9_000
 
 
-def contour_sheet(runs: Sequence[Run], n: int = 5, root: str | None = None) -> Figure:
+def contour_sheet(runs: Sequence[Run], n: int = 5, root: str | None = None) -> Tiles:
     """DME-FD Figures 3-4: `contours` of the first `n` test pictures, by one run of each method.
 
     Shown are the runs of that labelled share and seed which has most methods; `root` is where their data set is (None:
@@ -84,5 +83,5 @@ def hard_cases(runs: Sequence[Run], artefacts: Sequence[str], n: int = 60) -> Ta
         tuple(lines),
         f"Dice % ± sd over {seeds} seeds on {n} lesions drawn with seed {HARD_CASES_SEED} (against the clean pictures: "
         "difference, 95 % interval)",
-        provenance(read_run(run.folder) for run in runs),
+        origin=provenance(read_run(run.folder) for run in runs),
     )

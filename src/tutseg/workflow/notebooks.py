@@ -21,6 +21,7 @@ from tutseg.files import atomic_write, canonical_json, project_root, sha256
 from tutseg.workflow.freshness import inputs, stamp
 
 KERNEL = "tutseg"
+CODE_WIDTH = 90  # characters of a code cell that stand beside the page's contents (notebooks/ruff.toml)
 
 
 class BookFailed(Exception):
@@ -73,7 +74,8 @@ def _cells(notebook: nbformat.NotebookNode) -> list[tuple[str, str, tuple[str, .
 def check_pairs(where: Path | None = None) -> list[str]:
     """What separates the two files of each pair: one line a fault, none when every pair holds.
 
-    Compared are the cells' types, stripped sources and tags; beyond that an ``.ipynb`` must carry no outputs.
+    Compared are the cells' types, stripped sources and tags; beyond that an ``.ipynb`` must carry no outputs, and no
+    code is wider than a page shows.
     """
     import jupytext
 
@@ -90,6 +92,10 @@ def check_pairs(where: Path | None = None) -> list[str]:
             faults.append(f"{name}: cell {at} differs between .py and .ipynb")
         if any(cell.get("outputs") or cell.get("execution_count") for cell in page.cells):
             faults.append(f"{name}.ipynb carries outputs")
+        for at, (kind, source, _) in enumerate(left, 1):
+            widest = max(map(len, source.split("\n")))
+            if kind == "code" and widest > CODE_WIDTH:
+                faults.append(f"{name}: cell {at} is {widest} characters wide, a page shows {CODE_WIDTH}")
     return faults
 
 

@@ -6,6 +6,8 @@ renders the book with whatever has been executed.
 - A notebook page is the committed notebook, with the outputs of its executed copy in ``_build/executed/<profile>/``
   and a last line that says from what it was computed.
 - A line ``<!-- generated: NAME -->`` in a page becomes the Markdown that `tutseg.report.pages` makes.
+- In a table of Markdown heads belong to their columns, the first cell of a row to the row, and a table that is wider
+  than the page is moved by keyboard too.
 """
 
 import os
@@ -13,6 +15,7 @@ import re
 from pathlib import Path
 
 import nbformat
+from docutils import nodes
 from sphinx.application import Sphinx
 
 from tutseg import __version__
@@ -104,8 +107,33 @@ def _plain_bars(app: Sphinx, what: str, name: str, obj: object, options: object,
             lines[i] = "".join(part if part.startswith("``") else part.replace("|", "\\|") for part in parts)
 
 
+def _row_heads(app: Sphinx, doctree: nodes.document) -> None:
+    """The first column of a table names its rows."""
+    for group in doctree.findall(nodes.tgroup):
+        if next(group.findall(nodes.thead), None):
+            next(group.findall(nodes.colspec))["stub"] = 1
+
+
+def with_scopes(body: str) -> str:
+    """HTML of a page whose tables' heads say what they belong to."""
+    body = body.replace('<th class="head', '<th scope="col" class="head').replace(
+        '<th class="stub', '<th scope="row" class="stub'
+    )
+    return body.replace(
+        '<div class="pst-scrollable-table-container">',
+        '<div class="pst-scrollable-table-container" role="group" tabindex="0" aria-label="Table">',
+    )
+
+
+def _with_scopes(app: Sphinx, page: str, template: str, context: dict, doctree: nodes.document | None) -> None:
+    if "body" in context:
+        context["body"] = with_scopes(context["body"])
+
+
 def setup(app: Sphinx) -> dict:
     """Register with Sphinx."""
+    app.connect("doctree-read", _row_heads)
+    app.connect("html-page-context", _with_scopes)
     app.connect("source-read", _on_read)
     app.connect("autodoc-process-docstring", _plain_bars)
     app.connect("env-get-outdated", _outdated)

@@ -1,0 +1,160 @@
+"""One of each kind of table, figure and explorer, from made-up numbers, for tests that look at them all."""
+
+from collections.abc import Sequence
+from functools import cache
+from types import SimpleNamespace
+
+import numpy as np
+
+from tutseg.data import open_source
+from tutseg.report import diagrams, lines, one_image_figures, photographs, statistical
+from tutseg.report.forest import forest
+from tutseg.report.groups import Group, in_groups
+from tutseg.report.interactive import GridExplorer, StepExplorer, ThresholdExplorer
+from tutseg.report.source import show
+from tutseg.report.table import Table
+from tutseg.report.tables import difference_table, score_table
+from tutseg.training.evidence import Finished, View
+from tutseg.training.one_image import VIEWS
+from tutseg.training.trial import make_trial
+
+
+def finished(method: str, seed: int, views: dict, name: str = "", **fields: object) -> Finished:
+    """A trial's evidence; `views` is view -> score -> picture -> value."""
+    made = {
+        view: View({score: {"per_image": float(np.mean(list(images.values())))} for score, images in scores.items()},
+                   {}, scores)
+        for view, scores in views.items()
+    }  # fmt: skip
+    origin = {
+        "data": "f0",
+        "device": "cpu",
+        "torch": "2",
+        "code": "c0",
+        "command": f"tutseg train {method} --seed {seed}",
+    }
+    trial = make_trial(method=method, data="synth", size=64, seed=seed, **fields)
+    return Finished(trial, name, made, {"labelled": 5, "unlabelled": 200, "test": 40}, origin, "results/made/up")
+
+
+def groups() -> list[Group]:
+    """Three methods, three seeds, forty test images; cps is three points above supervised."""
+    rng = np.random.default_rng(0)
+    hard = rng.beta(8, 2, 40)
+    items = []
+    for method, level in (("supervised", 0.0), ("cps", 0.03), ("dme-fd", 0.05)):
+        for seed, values in enumerate(np.clip(hard + level + rng.normal(0, 0.04, (3, 40)), 0, 1)):
+            items.append(finished(method, seed, {"net": {"dice": {f"im{i}": float(v) for i, v in enumerate(values)}}}))
+    return in_groups(items)
+
+
+def one_image(changes: Sequence[dict] = ({},)) -> list[Finished]:
+    """Four methods on six pictures with two seeds, under every view and with each change."""
+    rng = np.random.default_rng(1)
+    items = []
+    for name in ("k-means-2", "sgscn", "s3-net-paper", "s3-net-meant"):
+        for change in changes:
+            for seed in (0, 1):
+                dice, flips = (
+                    rng.uniform(0.3, 0.9, 6),
+                    {f"p{i}": float(f) for i, f in enumerate(rng.uniform(0.05, 0.5, 6))},
+                )
+                views = {
+                    view: {"dice": {f"p{i}": float(d) + extra / 100 for i, d in enumerate(dice)}, "flips": flips}
+                    for extra, view in enumerate(VIEWS)
+                }
+                items.append(finished("k-means", seed, views, name, change=change))
+    return items
+
+
+def decided() -> list[SimpleNamespace]:
+    """Five claims with verdicts, as `tutseg.papers.ledger.verdicts` has them."""
+    made = []
+    words = ("reproduced", "inconclusive", "not reproduced", "reproduced", "inconclusive")
+    for i, (word, effect) in enumerate(zip(words, (0.04, 0.01, -0.03, 0.02, -0.005), strict=True)):
+        verdict = SimpleNamespace(verdict=word, effect=effect, low=effect - 0.015, high=effect + 0.02)
+        claim = SimpleNamespace(id=f"C{i + 1}", score="dice", line=0.01 if i == 1 else 0, unit="%", metric="dice")
+        made.append(SimpleNamespace(verdict=verdict, claim=claim, paper_effect=0.03))
+    return made
+
+
+@cache
+def components() -> dict[str, object]:
+    """Everything that a page can show, by name."""
+    rng = np.random.default_rng(2)
+    steps = np.arange(200)
+    logs = {
+        method: [
+            {"step": steps, "sup1": np.exp(-steps / 60) + rng.normal(0, 0.05, 200) ** 2, "w_alpha": steps / 200,
+             "fdl": 300 * np.exp(-steps / 20) + 0.1}
+            for _ in range(3)
+        ]
+        for method in ("supervised", "cps", "dme-fd")
+    }  # fmt: skip
+    boxes = {
+        "u": (0, 1, "unlabelled\npicture"), "w": (1, 0.4, "weak view\n$X_w$"), "s": (1, 1.6, "strong view\n$X_s$"),
+        "f1": (2, 0, "branch 1\n$P_1^w$"), "f2": (2, 0.8, "branch 2\n$P_2^w$"),
+        "g": (2, 1.6, "both branches\n$P_1^s, P_2^s$"),
+        "m": (3, 0.4, "union of\n$P > \\tau$"), "l": (3, 1.6, "BCE + Dice\n$L_{DME}$"),
+    }  # fmt: skip
+    arrows = [
+        ("u", "w", "flip"), ("u", "s", "recolour"), ("w", "f1", ""), ("w", "f2", ""), ("s", "g", ""),
+        ("f1", "m", "Eq. 2"), ("f2", "m", "Eq. 3"), ("g", "l", ""), ("m", "l", "target, Eq. 4-5"),
+    ]  # fmt: skip
+    flow = {
+        "x": (0, 1, "one picture\n$X$"), "e": (1, 1, "I-LKA\nblocks"), "d": (2, 0.4, "deformable\nconvolution"),
+        "s": (3, 0.4, "soft map\n$S$"), "p": (2, 1.7, "second\nhead $Y'$"), "y": (4, 0.4, "labels\n$Y = \\arg\\max S$"),
+        "a": (4, 1.7, "moved labels\n$Y^a = A\\cdot Y + t$"),
+    }  # fmt: skip
+    flows = [("x", "e", ""), ("e", "d", ""), ("e", "p", ""), ("d", "s", ""), ("s", "y", "Eq. 4, 5"), ("y", "a", ""),
+             ("a", "p", "Eq. 6")]  # fmt: skip
+    terms = {"sup1": "$L_{sup}$, branch 1", "fdl": r"$\beta L_{FDL}$", "w_alpha": r"$\alpha$"}
+    frames = [rng.integers(0, 4, (10, 14)) for _ in range(4)]
+    changes = (
+        [{"angle": a} for a in (10, 30, 60)] + [{"scale": x} for x in (0.9, 1.1)] + [{"shear": 10}, {"hair": True}]
+    )
+    drawn = open_source("synth", n=24, size=64, annotators=3)
+    some = [drawn[i] for i in range(6)]
+    truth = np.stack([sample.mask for sample in some]) > 0
+    guess = np.stack([sample.extra["annotators"][0] for sample in some]) > 0
+    images = np.stack([sample.image for sample in some])
+    branch = lambda: rng.normal(0, 1, (8, 128))
+    near = {f"{loss}, step {step}": (branch(), branch()) for loss in ("CCVC", "FDL") for step in (1, 100, 200)}
+    places = {name: rng.normal(0, 1, (300, 16)) for name in ("supervised", "cps", "dme-fd")}
+    soft = [np.clip(t + rng.normal(0, 0.3, t.shape), 0, 1) for t in truth]
+    wide = Table(
+        ("method", *(f"a long head, number {i}" for i in range(9))),
+        tuple((f"a method with a name, {i}", *("81.2 ± 0.4" for _ in range(9))) for i in range(3)),
+        "A table wider than any telephone",
+        note="How to read it.",
+        origin="Made up.",
+    )
+    return {
+        "score_table": score_table(groups(), "Dice of three methods"),
+        "difference_table": difference_table(groups(), "dme-fd"),
+        "wide_table": wide,
+        "source": show(statistical.cosine_matrix),
+        "diagram": diagrams.diagram(boxes, arrows),
+        "flow": diagrams.diagram(flow, flows),
+        "curves": lines.curves(logs, terms),
+        "agreement_curve": lines.agreement_curve(drawn),
+        "gap_figure": lines.gap_figure(guess, truth),
+        "violins": statistical.violins(groups()),
+        "paired_differences": statistical.paired_differences(groups(), "dme-fd"),
+        "intervals": statistical.intervals([("dme-fd − cps, 1%", 2.0, -1.0, 5.0), ("dme-fd − cct, 4%", -3.0, -5, -1)],
+                                           "Dice points, 95 % interval"),
+        "cosine_matrices": statistical.cosine_matrices(near),
+        "tsne": statistical.tsne(places, {name: rng.uniform(0, 1, 300) for name in places}),
+        "robustness_figure": one_image_figures.robustness_figure(one_image(changes)),
+        "evaluation_figure": one_image_figures.evaluation_figure(one_image()),
+        "forest": forest(decided()),
+        "contours": photographs.contours(images[:3], truth[:3], {"cps": guess[:3], "dme-fd": truth[:3]}),
+        "pictures": photographs.pictures([*images[:3], *(s.extra["fuzziness"] for s in some[:3])],
+                                         [s.id for s in some[:3]] + ["fuzziness"] * 3),
+        "outlined": photographs.outlined(drawn, 12),
+        "threshold": ThresholdExplorer(soft[:3], soft[:3][::-1], truth[:3], images[:3], [s.id for s in some[:3]]),
+        "steps": StepExplorer([rng.integers(0, 5 - i, (12, 16)) for i in range(4)],
+                              {"clusters": [5, 4, 3, 2], "loss": [0.0625, 1 / 3, 0.1875, 2e-4]}, steps=[0, 5, 10, 50]),
+        "grid": GridExplorer({"picture": ("a", "b"), "λ1": ("0.3", "1.2")}, frames,
+                             {"clusters": range(4), "Dice": rng.random(4)}),
+    }  # fmt: skip
