@@ -32,7 +32,8 @@ from tutseg.losses import bce_dice
 from tutseg.methods.base import Batch, Progress, Views
 from tutseg.methods.co_training.common import hard_label
 from tutseg.methods.co_training.dme_fd import DMEFD, combine_masks, confident_mask, discrepancy
-from tutseg.training.fit import TrainingSet, make_batch, make_fabric
+from tutseg.methods.step import Stepper
+from tutseg.training.fit import TrainingSet, make_batch, make_fabric, make_optimizers, settings_of
 from tutseg.training.start import build_for
 from tutseg.training.trial import Trial, make_trial
 
@@ -152,7 +153,8 @@ def measure(args: argparse.Namespace, folder: Path) -> dict:
     train = TrainingSet(**{n: load_pictures(source, args.size).to(fabric.device) for n, source in stored.items()})
     methods = {name: fabric.to_device(build_for(trial)).train() for name in ("ours", "plain")}
     methods["ours"].to(memory_format=torch.channels_last)
-    optimizers = {name: method.optimizers(trial.lr, trial.weight_decay) for name, method in methods.items()}
+    optimizers = {name: make_optimizers(method, settings_of(method, trial)) for name, method in methods.items()}
+    step_of_ours, plain_optimizer = Stepper(optimizers["ours"], fabric.backward), optimizers["plain"]["all"]
     progress = Progress(100, 300, 10)
     loaders = {name: endless(folder / name, trial, args.workers) for name in parts}
 
@@ -162,7 +164,7 @@ def measure(args: argparse.Namespace, folder: Path) -> dict:
         fabric.seed_everything(step, verbose=False)
         with fabric.autocast():
             batch = make_batch(train, trial, methods["ours"], step)
-            methods["ours"].update(batch, optimizers["ours"], progress, fabric.backward)
+            methods["ours"].update(batch, progress, step_of_ours)
 
     def plain(step: int) -> None:
         torch.use_deterministic_algorithms(False)
@@ -171,11 +173,9 @@ def measure(args: argparse.Namespace, folder: Path) -> dict:
         batch = {"labelled": Views(image, mask), "unlabelled": Views(weak, strong=[strong])}
         with fabric.autocast():
             terms = plain_losses(methods["plain"], batch, progress)
-        for optimizer in optimizers["plain"]:
-            optimizer.zero_grad(set_to_none=True)
+        plain_optimizer.zero_grad(set_to_none=True)
         sum(terms.values()).backward()
-        for optimizer in optimizers["plain"]:
-            optimizer.step()
+        plain_optimizer.step()
 
     seconds = turns(args, {"ours": ours, "plain": plain}, fabric.device)
     ratios = [p / o for o, p in zip(seconds["ours"], seconds["plain"], strict=True)]

@@ -4,9 +4,11 @@ from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
+from torch.optim import AdamW
 
 from tutseg import nets
-from tutseg.methods.base import Batch, Views
+from tutseg.methods.base import Batch, Method, Views
+from tutseg.methods.step import Stepper
 from tutseg.nets import Output
 from tutseg.nets.common import EncoderDecoder
 
@@ -44,6 +46,11 @@ class GroupNormNet(EncoderDecoder):
 def build(in_size: int) -> GroupNormNet:
     """What `tutseg.nets.build` calls for "groupnorm"."""
     return GroupNormNet()
+
+
+def stepper(method: Method, lr: float = 1e-3, weight_decay: float = 0.01) -> Stepper:
+    """What `fit` makes for a trial that says nothing of its parameter groups: AdamW for each."""
+    return Stepper({name: AdamW(own, lr=lr, weight_decay=weight_decay) for name, own in method.groups().items()})
 
 
 def ellipses(count: int, size: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -4,7 +4,7 @@ import io
 
 import pytest
 import torch
-from drawn import drawn_batch, register_tiny
+from drawn import drawn_batch, register_tiny, stepper
 
 from tutseg.errors import InputError
 from tutseg.methods import CARDS, build_method, method_class
@@ -31,11 +31,11 @@ def batch_for(name: str, labelled: int = 4, unlabelled: int = 4, size: int = 32,
 
 
 def train(method, name: str, steps: int, lr: float = 2e-2) -> list[dict[str, torch.Tensor]]:
-    optimizers = method.train().optimizers(lr, 0.01)
+    step_by_step = stepper(method.train(), lr)
     history = []
     for step in range(steps):
         torch.manual_seed(1000 + step)
-        history.append(method.update(batch_for(name, seed=step % 3), optimizers, Progress(step, steps, 5)))
+        history.append(method.update(batch_for(name, seed=step % 3), Progress(step, steps, 5), step_by_step))
     return history
 
 
@@ -71,7 +71,7 @@ def test_state_survives_a_file(name):
 def test_any_batch_and_any_multiple_of_the_stride(name, labelled, unlabelled, size):
     method = built(name, size=size).train()
     batch = batch_for(name, labelled, unlabelled, size)
-    terms = method.update(batch, method.optimizers(1e-3, 0.01), MIDDLE)
+    terms = method.update(batch, MIDDLE, stepper(method))
     assert terms and all(value.ndim == 0 and torch.isfinite(value) for value in terms.values())
 
 
@@ -95,11 +95,13 @@ def test_predictions_are_probabilities_in_every_view(name, count):
 @pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
 def test_every_trained_parameter_gets_gradient(name, precision):
     method = built(name).train()
-    optimizers = method.optimizers(0.0, 0.0)
+    step = stepper(method, 0.0, 0.0)
     train(method, name, 1)
     with torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == torch.bfloat16):
-        method.update(batch_for(name), optimizers, MIDDLE)
-    owned = {id(p) for optimizer in optimizers for group in optimizer.param_groups for p in group["params"]}
+        method.update(batch_for(name), MIDDLE, step)
+    owned = {
+        id(p) for optimizer in step.optimizers.values() for group in optimizer.param_groups for p in group["params"]
+    }
     trained = {key: p for key, p in method.named_parameters() if p.requires_grad}
     assert {id(p) for p in trained.values()} == owned
     assert not [key for key, p in trained.items() if p.grad is None or not torch.isfinite(p.grad).all()]
@@ -110,7 +112,7 @@ def test_every_trained_parameter_gets_gradient(name, precision):
 def test_a_step_leaves_the_batch_alone(name):
     method = built(name).train()
     batch, before = batch_for(name), batch_for(name)
-    method.update(batch, method.optimizers(1e-3, 0.01), MIDDLE)
+    method.update(batch, MIDDLE, stepper(method))
     assert batch.keys() == before.keys() and torch.equal(batch["labelled"].mask, before["labelled"].mask)
     for stream, views in before.items():
         assert torch.equal(batch[stream].image, views.image), stream
@@ -129,7 +131,7 @@ def test_schedules_depend_on_progress_alone(name):
 
 def test_mode_of_the_networks_is_restored(name):
     method = built(name).train()
-    method.update(batch_for(name), method.optimizers(1e-3, 0.01), MIDDLE)
+    method.update(batch_for(name), MIDDLE, stepper(method))
     assert all(module.training for module in method.modules())
 
 
@@ -146,7 +148,7 @@ def test_a_size_off_the_stride_is_refused(name):
 @pytest.mark.parametrize("net", ["mobilenet-unet", "swin-unet-s"])  # a coarse head; tokens and no batch norm
 def test_works_on_other_nets(name, net):
     method = built(name, net=net, size=64).train()
-    terms = method.update(batch_for(name, 2, 2, 64), method.optimizers(1e-3, 0.01), MIDDLE)
+    terms = method.update(batch_for(name, 2, 2, 64), MIDDLE, stepper(method))
     assert all(torch.isfinite(value) for value in terms.values())
     with torch.inference_mode():
         assert method.eval().predict(batch_for(name, 1, 1, 64)["labelled"].image).shape == (1, 1, 64, 64)

@@ -9,7 +9,7 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
-from drawn import drawn_batch, register_tiny
+from drawn import drawn_batch, register_tiny, stepper
 
 from tutseg.errors import InputError
 from tutseg.methods import build_method, method_class
@@ -18,6 +18,7 @@ from tutseg.methods.co_training import cct, gta_seg, pseudoseg, unimatch
 from tutseg.methods.co_training.ccvc import conflict_weight, cosine_discrepancy
 from tutseg.methods.co_training.cutmix import cutmix_masks, cutout_masks
 from tutseg.methods.co_training.fixmatch import confident_bce, cutmix_view, inference_logits
+from tutseg.methods.step import Stepper
 from tutseg.nets import Output
 
 MIDDLE = Progress(50, 100, 10)
@@ -380,11 +381,8 @@ class TestGTASeg:
     def step(method, batch, progress, student_lr=0.01, assistant_lr=0.01):
         """One update with plain gradient descent; returns all weights before it."""
         before = {k: v.clone() for k, v in method.state_dict().items()}
-        optimizers = [
-            torch.optim.SGD(method.student.parameters(), lr=student_lr),
-            torch.optim.SGD(method.assistant.parameters(), lr=assistant_lr),
-        ]
-        method.update(batch, optimizers, progress)
+        rates, groups = {"student": student_lr, "assistant": assistant_lr}, method.groups()
+        method.update(batch, progress, Stepper({name: torch.optim.SGD(groups[name], lr=rates[name]) for name in rates}))
         return before
 
     def test_a_fifth_of_the_pixels_is_dropped_and_the_rest_weighted_by_confidence(self):
@@ -474,7 +472,7 @@ class TestGTASeg:
             assert torch.equal(after[f"student.{name}"], after[f"teacher.{name}"])
             assert torch.equal(after[f"student.{name}"], after[f"assistant.{name}"])
             assert not torch.equal(after[f"student.{name}"], before[f"student.{name}"])
-        terms = method.update(batch_for("gta-seg"), method.optimizers(0.01, 0.0), Progress(40, 80, 10))
+        terms = method.update(batch_for("gta-seg"), Progress(40, 80, 10), stepper(method))
         assert set(terms) == {"sup", "assistant"}
 
     def test_teacher_labels_in_evaluation_mode_and_collects_its_own_statistics(self, monkeypatch):

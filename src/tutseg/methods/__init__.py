@@ -47,9 +47,10 @@ def build_method(name: str, **options: Any) -> "Method":
     InputError
         Unknown name, unknown option, an option's value that the method refuses, or a net that lacks what it needs.
     """
+    cls = method_class(name)
     if "net" in options and CARDS[name].kind != "one-image":
         check_net(name, options["net"], options.get("pretrained", False))
-    return method_class(name)(**options)
+    return cls(**options)
 
 
 def method_table() -> list[dict]:

@@ -1,12 +1,12 @@
 """What every method shares: its batch, its clock, and the contract that the training loop relies on."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-import torch
 from torch import Tensor, nn
 
+from tutseg.methods.step import Stepper
 from tutseg.nets import build
 
 
@@ -81,32 +81,20 @@ class Method(nn.Module):
         """One freshly initialised network (draws from torch's global generator)."""
         return build(net, size, pretrained=pretrained)
 
+    def groups(self) -> dict[str, Iterable[nn.Parameter]]:
+        """The parameters that are trained, in groups to which a trial may give optimisers and rates of their own."""
+        return {"all": self.parameters()}
+
     def losses(self, batch: Batch, progress: Progress) -> dict[str, Tensor]:
         """Named, weighted scalar terms; their sum is what is minimised."""
         raise NotImplementedError(f"{type(self).__name__} overrides update and has no single loss")
 
-    def optimizers(self, lr: float, weight_decay: float) -> list[torch.optim.Optimizer]:
-        """AdamW over all parameters; AdamW is per parameter, so one for two networks equals one each."""
-        return [torch.optim.AdamW(self.parameters(), lr=lr, weight_decay=weight_decay)]
+    def update(self, batch: Batch, progress: Progress, step: Stepper) -> dict[str, Tensor]:
+        """One training step; returns the detached loss terms.
 
-    def update(
-        self,
-        batch: Batch,
-        optimizers: list[torch.optim.Optimizer],
-        progress: Progress,
-        backward=Tensor.backward,
-    ) -> dict[str, Tensor]:
-        """One training step; returns the detached loss terms and the weights in force.
-
-        `backward` is Fabric's, so that precision and devices are its affair.
+        The common case is one optimiser step on `losses`. A method that takes several, or virtual ones, overrides this.
         """
-        terms = self.losses(batch, progress)
-        for optimizer in optimizers:
-            optimizer.zero_grad(set_to_none=True)
-        backward(sum(terms.values()))
-        for optimizer in optimizers:
-            optimizer.step()
-        return {name: term.detach() for name, term in terms.items()}
+        return step(self.losses(batch, progress))
 
     def weights(self, progress: Progress) -> dict[str, float]:
         """The weight of each unsupervised term at this step, for the log."""

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, get_args
 
 import torch
 from lightning.fabric import Fabric
@@ -21,14 +22,17 @@ from torch import Tensor
 
 from tutseg.data.augment import strong, weak
 from tutseg.data.loader import Pictures, step_indices
-from tutseg.errors import InputError, Stopped
+from tutseg.errors import InputError, Stopped, unknown
 from tutseg.files import atomic_write
 from tutseg.methods.base import STREAMS, Batch, Method, Progress, Views
+from tutseg.methods.step import Stepper
 from tutseg.training.checkpoint import load_state, save_state, save_weights
 from tutseg.training.cores import threads
 from tutseg.training.trial import Trial
 
 SAVE_EVERY_S = 30.0
+OPTIMIZERS = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam, "sgd": torch.optim.SGD}
+SCHEDULES = get_args(Trial.model_fields["schedule"].annotation)
 RISE = 0.15  # share of the steps over which "one-cycle" raises the learning rate
 
 
@@ -68,16 +72,48 @@ def make_fabric(device: str, precision: str) -> Fabric:
     return Fabric(accelerator=device, devices=1, precision=precision)
 
 
-def learning_rate(trial: Trial, step: int) -> float:
-    """Factor on the learning rate at a step, in [0, 1]."""
-    fraction = step / trial.steps
-    if trial.schedule == "step":
+def learning_rate(schedule: str, fraction: float) -> float:
+    """Factor on the learning rate, in [0, 1], when `fraction` of the training is done."""
+    if schedule == "step":
         return 0.5 ** int(fraction * 80 / 50)
-    if trial.schedule == "one-cycle" and fraction < RISE:
+    if schedule == "one-cycle" and fraction < RISE:
         return 0.04 + 0.96 * fraction / RISE
-    if trial.schedule == "one-cycle":
+    if schedule == "one-cycle":
         fraction = (fraction - RISE) / (1 - RISE)
     return 0.5 * (1 + math.cos(math.pi * fraction))
+
+
+def settings_of(method: Method, trial: Trial) -> dict[str, dict[str, Any]]:
+    """For each parameter group of the method: optimizer, lr, weight_decay, schedule, and what else the trial gives it.
+
+    Raises
+    ------
+    InputError
+        The trial names a group that the method has not, an optimiser or a schedule that is not known.
+    """
+    own = {"optimizer": "adamw", "lr": trial.lr, "weight_decay": trial.weight_decay, "schedule": trial.schedule}
+    names = list(method.groups())
+    for name in trial.groups:
+        if name not in names:
+            raise unknown(f"parameter group of method {trial.method}", name, names)
+    settings = {name: own | trial.groups.get(name, {}) for name in names}
+    for given in settings.values():
+        for field, known in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES)):
+            if given[field] not in known:
+                raise unknown(field, str(given[field]), known)
+    return settings
+
+
+def make_optimizers(method: Method, settings: dict[str, dict[str, Any]]) -> dict[str, torch.optim.Optimizer]:
+    """The optimiser of each parameter group; an InputError names what it does not take."""
+    optimizers = {}
+    for name, parameters in method.groups().items():
+        options = {key: value for key, value in settings[name].items() if key not in ("optimizer", "schedule")}
+        try:
+            optimizers[name] = OPTIMIZERS[settings[name]["optimizer"]](parameters, **options)
+        except (TypeError, ValueError) as error:
+            raise InputError(f"parameter group {name}: {error}", "see torch.optim for what it takes") from error
+    return optimizers
 
 
 def make_batch(train: TrainingSet, trial: Trial, method: Method, step: int) -> Batch:
@@ -151,8 +187,9 @@ def fit(
         if not getattr(train, stream):
             raise InputError(f"method {trial.method} got no {stream} picture", "choose another labelled fraction")
     fabric.to_device(method).to(memory_format=torch.channels_last).train()  # convolutions run faster, same result
-    optimizers = method.optimizers(trial.lr, trial.weight_decay)
-    base = [[group["lr"] for group in optimizer.param_groups] for optimizer in optimizers]
+    settings = settings_of(method, trial)
+    optimizers = make_optimizers(method, settings)
+    take_step = Stepper(optimizers, fabric.backward)
     epoch = steps_per_epoch(train, trial, method)
     state_path, done, seconds, rows = folder / "state.pt", 0, 0.0, []
     if state_path.exists():
@@ -176,7 +213,7 @@ def fit(
             state_path,
             {
                 "method": method.state_dict(),
-                "optimizers": [optimizer.state_dict() for optimizer in optimizers],
+                "optimizers": [optimizer.state_dict() for optimizer in optimizers.values()],
                 "step": step,
                 "seconds": seconds + time.perf_counter() - started,
                 "rows": rows,
@@ -189,12 +226,11 @@ def fit(
         for step in range(done, trial.steps):
             fabric.seed_everything(trial.seed * 1_000_003 + step, verbose=False)
             progress = Progress(step, trial.steps, epoch)
-            factor = learning_rate(trial, step)
-            for optimizer, rates in zip(optimizers, base, strict=True):
-                for group, rate in zip(optimizer.param_groups, rates, strict=True):
-                    group["lr"] = rate * factor
+            for name, optimizer in optimizers.items():
+                factor = learning_rate(settings[name]["schedule"], progress.fraction)
+                optimizer.param_groups[0]["lr"] = settings[name]["lr"] * factor
             with fabric.autocast():
-                terms = method.update(make_batch(train, trial, method, step), optimizers, progress, fabric.backward)
+                terms = method.update(make_batch(train, trial, method, step), progress, take_step)
             pending.append((step, terms, method.weights(progress)))
             if step + 1 in snapshot_steps(trial):
                 save_weights(snapshot_path(folder, step + 1), method, {"trial": trial.id, "step": str(step + 1)})
@@ -213,13 +249,13 @@ def fit(
 
 
 def _restore(
-    path: Path, method: Method, optimizers: list[torch.optim.Optimizer], device: torch.device
+    path: Path, method: Method, optimizers: dict[str, torch.optim.Optimizer], device: torch.device
 ) -> tuple[int, float, list[dict[str, float]]]:
     """Put a saved state back; returns the steps done, the seconds they took and their log."""
     state = load_state(path, device)
     try:
         method.load_state_dict(state["method"])
-        for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
+        for optimizer, saved in zip(optimizers.values(), state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
         return state["step"], state["seconds"], state["rows"]
     except (KeyError, TypeError, ValueError, RuntimeError) as error:

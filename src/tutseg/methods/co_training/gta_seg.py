@@ -6,6 +6,7 @@ of its *representation*: all parameters before the last 1x1 convolution. The stu
 """
 
 import copy
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +17,7 @@ from tutseg.methods.base import Batch, Method, Progress
 from tutseg.methods.co_training.common import hard_label, inference
 from tutseg.methods.co_training.cutmix import cutmix_masks
 from tutseg.methods.options import PartShare, Share, checked
+from tutseg.methods.step import Stepper
 
 
 def representation(net: nn.Module) -> list[nn.Parameter]:
@@ -93,12 +95,9 @@ class GTASeg(Method):
         self.teacher = copy.deepcopy(self.student).requires_grad_(False)
         self.warmup, self.drop, self.cutmix, self.largest_decay = warmup, drop, cutmix, decay
 
-    def optimizers(self, lr: float, weight_decay: float) -> list[torch.optim.Optimizer]:
-        """AdamW of the student, AdamW of the assistant; the teacher has none."""
-        return [
-            torch.optim.AdamW(net.parameters(), lr=lr, weight_decay=weight_decay)
-            for net in (self.student, self.assistant)
-        ]
+    def groups(self) -> dict[str, Iterable[nn.Parameter]]:
+        """Student and assistant; the teacher is not trained."""
+        return {"student": self.student.parameters(), "assistant": self.assistant.parameters()}
 
     def steps_together(self, progress: Progress) -> int:
         """Steps done since the end of the warm-up; negative during it."""
@@ -112,22 +111,14 @@ class GTASeg(Method):
         """The decay in force."""
         return {"decay": self.decay(progress)}
 
-    def update(
-        self,
-        batch: Batch,
-        optimizers: list[torch.optim.Optimizer],
-        progress: Progress,
-        backward=Tensor.backward,
-    ) -> dict[str, Tensor]:
+    def update(self, batch: Batch, progress: Progress, step: Stepper) -> dict[str, Tensor]:
         """Teacher labels, assistant learns, representation moves to the student, student learns, teacher follows."""
-        student_optimizer, assistant_optimizer = optimizers
         x, y, x_u = batch["labelled"].image, batch["labelled"].mask, batch["unlabelled"].image
         if self.steps_together(progress) < 0:
-            sup = bce_dice(self.student(x).logits, y)
-            _step(student_optimizer, sup, backward)
+            terms = step({"sup": bce_dice(self.student(x).logits, y)}, "student")
             for net in (self.teacher, self.assistant):
                 net.load_state_dict(self.student.state_dict())
-            return {"sup": sup.detach()}
+            return terms
         decay = self.decay(progress)
         with torch.no_grad(), inference(self.teacher):
             labels = self.teacher(x_u).logits
@@ -139,13 +130,13 @@ class GTASeg(Method):
             confidence = self.teacher(both).logits[n:]
 
         unsup = assistant_loss(self.assistant(both).logits[n:], labels, confidence, self.drop)
-        _step(assistant_optimizer, unsup, backward)
+        learned = step({"assistant": unsup}, "assistant")
         ema(representation(self.student), representation(self.assistant), decay)
 
         sup = bce_dice(self.student(both).logits[:n], y)  # unlabelled pictures enter its batch norm only
-        _step(student_optimizer, sup, backward)
+        terms = step({"sup": sup}, "student")
         ema(list(self.teacher.parameters()), list(self.student.parameters()), decay)
-        return {"sup": sup.detach(), "assistant": unsup.detach()}
+        return terms | learned
 
     def predict(self, images: Tensor, view: str | None = None) -> Tensor:
         """Probability by ``view``: "teacher" (default, what the paper reports), "student" or "assistant"."""
@@ -157,9 +148,3 @@ class GTASeg(Method):
     def features(self, images: Tensor) -> list[Tensor]:
         """Bottleneck of the teacher."""
         return [self.teacher(images, features=True).bottleneck]
-
-
-def _step(optimizer: torch.optim.Optimizer, loss: Tensor, backward) -> None:
-    optimizer.zero_grad(set_to_none=True)
-    backward(loss)
-    optimizer.step()
