@@ -127,6 +127,17 @@ def test_a_scale_goes_over_the_defaults_and_under_a_block(tmp_path):
             read_spec(path, scale)
 
 
+def test_the_parent_of_a_trial_of_no_steps_is_that_trial_but_for_what_it_says(tmp_path):
+    defaults = TINY | {"method": "cps", "lr": 0.003, "data_options": DRAWN, "steps": 0, "test_data": "ph2"}
+    path = write(tmp_path, defaults=defaults | {"inputs": {"start": {"steps": 4, "test_data": "isic2018"}}},
+                 grid={"seed": [5, 6]})  # fmt: skip
+    spec = read_spec(path)
+    for parent, child in zip(spec.trials[::2], spec.trials[1::2], strict=True):
+        assert child.inputs == {"start": parent.id} and spec.parents[child.id] == (parent,)
+        assert parent.given | {"inputs": child.inputs} == child.given | {"steps": 4, "test_data": "isic2018"}
+    assert [trial.seed for trial in spec.trials] == [5, 5, 6, 6]
+
+
 @pytest.mark.parametrize(
     ("spec", "said"),
     [
@@ -221,6 +232,14 @@ def test_time_left_follows_from_what_was_measured(tmp_path, runs):
     assert (after["done"], after["missing"], after["seconds_spent"]) == (2, 4, 6.0)
     assert after["seconds_left"] == pytest.approx(2 * 6.0 + 2 * 12.0)
     assert forecast(spec, at_once=4)["seconds_left"] == pytest.approx(36 / 4)
+
+
+def test_a_trial_of_no_steps_has_no_rate(tmp_path, runs):
+    fields = TINY | {"method": "cps", "steps": 0, "inputs": {"start": {"steps": 4}}}
+    spec = read_spec(write(tmp_path, defaults=fields, grid={"seed": [0, 1]}))
+    for trial, seconds in zip(spec.trials, (8.0, 50.0), strict=False):
+        finish(trial, runs, seconds=seconds)
+    assert forecast(spec)["seconds_left"] == 8.0  # of the other parent; the second trial's fifty are not of a training
 
 
 def test_the_rate_of_a_method_is_its_own(tmp_path, runs):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tutseg.data.splits import make_split
+from tutseg.data.splits import LEAKS, make_split
 from tutseg.errors import InputError
 
 
@@ -99,6 +99,54 @@ def test_paper_protocol_on_ham10000(r, labelled):
     ids = [f"ISIC_{number:07d}" for number in range(10015)]
     split = make_split(ids, ids, r, protocol="paper")
     assert (len(split.labelled), len(split.unlabelled), len(split.test)) == (labelled, 8012 - labelled, 2003)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    n=st.integers(40, 200), n_groups=st.integers(20, 200), seed=st.integers(0, 99), labelled=st.sampled_from([1.0, 0.8])
+)
+def test_a_leak_is_the_only_difference_between_its_three_splits(n, n_groups, seed, labelled):
+    ids, groups = material(n, n_groups, seed)
+    found = {name: parts(make_split(ids, groups, labelled, seed=seed, protocol=name)) for name in LEAKS}
+    clean, kin, same = (found[name] for name in LEAKS)
+    test = clean["test"]
+    family = {i for i in range(n) if groups[i] in {groups[t] for t in test}}
+    assert kin["test"] == same["test"] == test and kin["unlabelled"] == same["unlabelled"] == clean["unlabelled"]
+    assert len(kin["labelled"]) == len(same["labelled"]) == len(clean["labelled"]) == int(labelled * (n - len(family)))
+    assert not family & (clean["labelled"] | clean["unlabelled"])
+    assert kin["labelled"] & family == family - test and same["labelled"] & family == test
+    assert kin["labelled"] - family < clean["labelled"] and same["labelled"] - family < clean["labelled"]
+    for group in {groups[t] for t in test}:  # of each group every second picture, by id, from the first on
+        members = sorted((i for i in range(n) if groups[i] == group), key=lambda i: ids[i])
+        assert len(members) > 1 and [i for i in members if i in test] == members[::2]
+    # a quarter of the pictures is held, as far as whole groups go; fewer only if no group of two is left
+    sizes = [groups.count(group) for group in set(groups)]
+    assert len(family) <= n / 4
+    assert len(family) + max(sizes) > n / 4 or len(family) == sum(size for size in sizes if size > 1)
+
+
+def test_the_seed_of_a_leak_draws_other_groups_and_the_order_of_files_nothing():
+    ids, groups = material(200, 60, 1)
+    tests = [make_split(ids, groups, 1.0, seed=seed, protocol="with-kin").test for seed in (0, 1)]
+    assert tests[0] != tests[1]
+    order = np.random.default_rng(5).permutation(200)
+    shuffled = [[names[i] for i in order] for names in (ids, groups)]
+    for name in LEAKS:
+        a, b = (make_split(*names, 0.9, seed=3, protocol=name) for names in ((ids, groups), shuffled))
+        assert a.fingerprint(ids) == b.fingerprint(shuffled[0])
+
+
+@pytest.mark.parametrize(
+    ("groups", "labelled", "words"),
+    [
+        ([str(i) for i in range(40)], 1.0, "no group of this data has kin"),
+        ([str(i // 2) for i in range(40)], 4, "4 training pictures have no room for 5 leaked"),
+        ([str(i // 2) for i in range(40)], 31, "31 labelled pictures of 30"),
+    ],
+)
+def test_a_leak_that_cannot_be_measured(groups, labelled, words):
+    with pytest.raises(InputError, match=words):
+        make_split([f"{i:02d}" for i in range(40)], groups, labelled, protocol="without-kin")
 
 
 @pytest.mark.parametrize(

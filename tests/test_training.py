@@ -27,7 +27,7 @@ from tutseg.training.checkpoint import load_weights, read_weights
 from tutseg.training.evaluate import choose_weights, foreground, truth_of
 from tutseg.training.fit import TrainingSet, fit, learning_rate, make_fabric, snapshot_path, snapshot_steps
 from tutseg.training.pictures import pictures_of, split_of
-from tutseg.training.run import finished, load_run, run_trial
+from tutseg.training.run import Run, finished, load_run, run_trial
 from tutseg.training.start import build_for, inputs_of
 from tutseg.training.trial import Trial, make_trial
 from tutseg.weights.cards import CARDS as WEIGHTS
@@ -310,6 +310,24 @@ def test_test_pictures_change_scores_only(tmp_path, monkeypatch):
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
     assert results[1]["n"]["test"] == 3 and results[0]["n"]["test"] == 6
     assert results[0]["scores"] != results[1]["scores"]
+
+
+@pytest.mark.parametrize("name", ["supervised", "dme-fd"])
+def test_a_trial_of_no_steps_scores_its_parent_elsewhere(name, tmp_path, monkeypatch):
+    monkeypatch.setenv("TUTSEG_RUNS", str(tmp_path))
+    clinic = {"n": 3, "size": 32, "seed": 9}
+    fields = {"net": "tiny", "size": 32, "steps": 2, "batch": 2, "labelled": 0.1, "data_options": SYNTH}
+    parent = make_trial(method=name, **fields)
+    there = make_trial(method=name, **fields, test_data="synth", test_options=clinic)
+    child = make_trial(**{**there.given, "steps": 0, "seed": 7, "inputs": {"start": parent.id}})
+    here, whole, scored = (run_trial(each, None, "cpu") for each in (parent, there, child))
+    weights = [weights_of(each.folder) for each in (parent, child)]
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+    assert scored["scores"] == whole["scores"] != here["scores"]
+    assert scored["n"]["test"] == 3 and scored["selection"]["last"]["step"] == 0
+    assert not rows_of(child.folder / "log.csv") and Run(child.folder, scored).log() == {}
+    with pytest.raises(InputError, match="trains nothing"):
+        make_trial(method=name, steps=0)
 
 
 # ---- log, schedules --------------------------------------------------------------------------------------------------

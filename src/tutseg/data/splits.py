@@ -5,8 +5,9 @@ the order of files on disk, on the platform or on a random generator's version.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from tutseg.data.sample import Source
 
 PROTOCOLS = ("honest", "paper")
+LEAKS = ("without-kin", "with-kin", "with-itself")
+HELD = 0.25  # share of the pictures whose groups the protocols of `LEAKS` test, at most
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,7 @@ class Split:
     validation : tuple of int
         For choosing among checkpoints; empty in the papers' protocol.
     test : tuple of int
-        Seen by nothing but the final evaluation.
+        Seen by nothing but the final evaluation (but for protocol ``with-itself``, which shows what that is worth).
     """
 
     labelled: tuple[int, ...]
@@ -76,15 +79,15 @@ def make_split(
     protocol : str
         ``honest``, or ``paper``: DME-FD's counts (ISIC 2018: 3694 pictures, 2955 train with 29/59/118/236 labelled,
         739 test): folds by picture instead of by group, and no validation part. The papers' own lists of ids are not
-        used, and unlike theirs the subsets are nested.
+        used, and unlike theirs the subsets are nested. Three more measure a leak, see `leak_split`.
 
     Raises
     ------
     InputError
         A share or fold out of range, fewer groups than folds, or a share that gives no picture.
     """
-    if protocol not in PROTOCOLS:
-        raise unknown("protocol", protocol, PROTOCOLS)
+    if protocol not in PROTOCOLS + LEAKS:
+        raise unknown("protocol", protocol, PROTOCOLS + LEAKS)
     if not 0 < labelled <= 1 and (labelled < 2 or labelled % 1):
         raise InputError(
             f"labelled fraction {labelled} is out of range",
@@ -96,6 +99,8 @@ def make_split(
         raise InputError(f"fold {fold} of {folds} does not exist", "give folds >= 2 and a fold from 0 to folds - 1")
     if len(set(ids)) != len(ids):
         raise InputError("two pictures have the same id", "give every picture an id of its own")
+    if protocol in LEAKS:
+        return leak_split(ids, groups, labelled, seed, protocol)
     if protocol == "paper":
         groups, validation = ids, 0.0
     blocks = _blocks(ids, groups)
@@ -107,18 +112,60 @@ def make_split(
     test = [index for block, at in fold_of if at == fold for index in block]
     rest = [block for block, at in fold_of if at != fold]
     held, training = _carve(_shuffled(rest, ids, f"validation {fold}"), validation)
-    order = sorted(training, key=lambda index: sha256(f"labelled {seed} {ids[index]}"))
-    count = int(labelled) if labelled > 1 else int(labelled * len(order) + 1e-9)
-    if count > len(order):
-        raise InputError(
-            f"{count} labelled pictures of {len(order)} training pictures", f"give at most {len(order)}, or 1.0 for all"
-        )
+    order = _drawn(training, ids, seed)
+    count = _count(labelled, len(order))
+    return Split(*(tuple(sorted(part)) for part in (order[:count], order[count:], held, test)))
+
+
+def leak_split(ids: Sequence[str], groups: Sequence[str], labelled: float, seed: int, protocol: str) -> Split:
+    """What a leak is worth: the same test pictures and equally many training pictures, with their kin or without.
+
+    Kin are pictures of one group: frames of a video, near-copies. Groups of two and more are drawn by the seed until
+    they hold a quarter of all pictures (or there are no more); of each, every second picture is tested and the others
+    are their kin. Everybody else is a stranger, and `labelled` says how many train.
+
+    Parameters
+    ----------
+    ids, groups, labelled, seed
+        As for `make_split`; `labelled` counts strangers, or is a share of them.
+    protocol : {"without-kin", "with-kin", "with-itself"}
+        Strangers alone are trained on, or in the place of as many of them the kin, or the test pictures themselves.
+
+    Raises
+    ------
+    InputError
+        No group has two pictures, or there are fewer training pictures than kin.
+    """
+    families = _shuffled([block for block in _blocks(ids, groups) if len(block) > 1], ids, f"kin {seed}")
+    pictures = accumulate(len(block) for block in families)
+    held = [sorted(b, key=lambda i: ids[i]) for b, n in zip(families, pictures, strict=True) if n <= HELD * len(ids)]
+    if not held:
+        raise InputError("no group of this data has kin to test", "choose data with videos or near-copies")
+    test, kin = ([index for block in held for index in block[start::2]] for start in (0, 1))
+    strangers = _drawn(set(range(len(ids))).difference(test, kin), ids, seed)
+    leaked = {"without-kin": [], "with-kin": kin, "with-itself": test}[protocol]
+    count = _count(labelled, len(strangers))
+    if count < len(test):
+        raise InputError(f"{count} training pictures have no room for {len(test)} leaked ones", "label more")
+    training = leaked + strangers[: count - len(leaked)]
+    return Split(*(tuple(sorted(part)) for part in (training, strangers[count:], (), test)))
+
+
+def _drawn(training: Collection[int], ids: Sequence[str], seed: int) -> list[int]:
+    """Training pictures in the order in which the seed labels them."""
+    return sorted(training, key=lambda index: sha256(f"labelled {seed} {ids[index]}"))
+
+
+def _count(labelled: float, n: int) -> int:
+    """How many of `n` training pictures are labelled."""
+    count = int(labelled) if labelled > 1 else int(labelled * n + 1e-9)
+    if count > n:
+        raise InputError(f"{count} labelled pictures of {n} training pictures", f"give at most {n}, or 1.0 for all")
     if count == 0:
         raise InputError(
-            f"labelled fraction {labelled} of {len(order)} training pictures gives no image",
-            f"give at least {1 / len(order):.4f}",
+            f"labelled fraction {labelled} of {n} training pictures gives no image", f"give at least {1 / n:.4f}"
         )
-    return Split(*(tuple(sorted(part)) for part in (order[:count], order[count:], held, test)))
+    return count
 
 
 def _blocks(ids: Sequence[str], groups: Sequence[str]) -> list[list[int]]:

@@ -139,7 +139,8 @@ def steps_per_epoch(train: TrainingSet, trial: Trial, method: Method) -> int:
 
 def snapshot_steps(trial: Trial) -> list[int]:
     """Steps after which weights are kept; the last is always among them."""
-    return sorted({round(trial.steps * (k + 1) / trial.evaluations) for k in range(trial.evaluations)} - {0})
+    kept = {round(trial.steps * (k + 1) / trial.evaluations) for k in range(trial.evaluations)}
+    return sorted(kept - {0}) or [0]
 
 
 def snapshot_path(folder: Path, step: int) -> Path:
@@ -243,6 +244,8 @@ def fit(
             elif len(pending) >= 50:
                 settle()
             on_step(step + 1, trial.steps)
+    if not trial.steps:
+        save_weights(snapshot_path(folder, 0), method, {"trial": trial.id, "step": "0"})
     settle()
     _write_log(folder / "log.csv", rows)
     return seconds + time.perf_counter() - started

@@ -99,7 +99,7 @@ class Run:
         """Every loss term and weight of every step, each ``(steps,)``."""
         with open(self.folder / "log.csv", newline="") as file:
             rows = list(csv.DictReader(file))
-        return {name: np.array([float(row[name]) for row in rows]) for name in rows[0]}
+        return {name: np.array([float(row[name]) for row in rows]) for name in (rows[0] if rows else ())}
 
     def method(self, step: int | None = None) -> Method:
         """The trained method, or as it was after `step` steps where snapshots were kept."""

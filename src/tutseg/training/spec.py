@@ -18,7 +18,10 @@ A spec is YAML, ``experiments/<paper>/<name>.yaml``::
 
 Besides fields of the trials, a scale may have ``options_of`` (method -> options under the block's own), ``rows`` (block
 name -> fields), ``only`` (names of the blocks that run) and ``grid`` (values in the place of the blocks' own).
-A parent's net, size and seed are its child's unless it says otherwise, and parents may have parents.
+A parent's net, size and seed are its child's unless it says otherwise, and parents may have parents. A trial of no
+steps is its parent tested elsewhere, so of such a one the parent has every field but those it says itself::
+
+    defaults: {method: supervised, steps: 0, test_data: ph2, inputs: {start: {steps: 600, test_data: isic2018}}}
 """
 
 import itertools
@@ -39,7 +42,7 @@ from tutseg.training.trial import Trial, make_trial
 FIELDS = ("name", "paper", "about", "defaults", "grid", "also", "scales", "keep", "maps")
 SCALE_FIELDS = ("options_of", "rows", "only", "grid")  # a scale's own; its others are fields of the trials
 BLOCK_FIELDS = ("name", "defaults", "grid")
-INHERITED = ("net", "size", "seed")  # what a parent has from its child
+INHERITED = ("net", "size", "seed")  # what a parent has from a child that is trained
 NOT_TRAINED = ("labelled", "net", "steps", "batch", "fold", "protocol", "lr", "weight_decay", "schedule", "augment",
                "evaluations", "precision", "pretrained", "test_data", "test_options", "scored", "noise",
                "groups")  # fmt: skip
@@ -165,7 +168,8 @@ def read_spec(path: Path, scale: str = "") -> Spec:
         fields = dict(fields)
         cut = (smaller or {}).get(fields.get("method"), {})
         fields["options"] = {**cut, **(fields.get("options") or {})}
-        own = {name: fields[name] for name in INHERITED if name in fields}
+        inherited = INHERITED if fields.get("steps") != 0 else fields.keys() - {"inputs"}
+        own = {name: fields[name] for name in inherited if name in fields}
         before = {role: add({**own, **given}) if isinstance(given, dict) else given
                   for role, given in (fields.get("inputs") or {}).items()}  # fmt: skip
         fields["inputs"] = {role: each.id if isinstance(each, Trial) else each for role, each in before.items()}

@@ -70,8 +70,11 @@ def build_for(trial: Trial, inputs: dict[str, Path] | None = None) -> Method:
 
 
 def _start_from(method: Method, weights: Path) -> None:
-    """Copy the one network of a finished run into every network of `method` that has its shape."""
+    """Copy all networks of a finished run of the like, or its one network into each of `method` that has its shape."""
     tensors, _ = read_weights(weights)
+    if {n: t.shape for n, t in tensors.items()} == {n: t.shape for n, t in method.state_dict().items()}:
+        method.load_state_dict(tensors)
+        return
     trained = {name.removeprefix("net."): tensor for name, tensor in tensors.items() if name.startswith("net.")}
     shapes = {name: tensor.shape for name, tensor in trained.items()}
     twins = [m for m in method.children() if {n: t.shape for n, t in m.state_dict().items()} == shapes]

@@ -46,12 +46,14 @@ class Trial(BaseModel):
     )
     net: str = _field("mobilenet-unet", "A name that `tutseg nets` lists.")
     size: int = _field(96, "Input height and width in pixels.", gt=0)
-    steps: int = _field(300, "Optimiser steps.", gt=0)
+    steps: int = _field(300, "Optimiser steps; 0 trains nothing: the network of input start is scored as it is.", ge=0)
     batch: int = _field(16, "Pictures a step from each stream.", gt=0)
     fold: int = _field(0, "Test fold, 0 to 4.", ge=0, le=4)
     seed: int = _field(0, "Of labelled draw, initialisation and batches.", ge=0)
-    protocol: Literal["honest", "paper"] = _field(
-        "honest", "honest (folds by group, a validation part, nested labelled subsets) or paper (DME-FD's counts)."
+    protocol: Literal["honest", "paper", "without-kin", "with-kin", "with-itself"] = _field(
+        "honest",
+        "honest (folds by group, a validation part, nested labelled subsets), paper (DME-FD's counts), or, to see what "
+        "a leak is worth, one test part without-kin, with-kin (others of its groups) or with-itself in training.",
     )
     lr: float = _field(1e-3, "Learning rate of AdamW.", gt=0)
     weight_decay: float = _field(0.01, "Weight decay of AdamW.", ge=0)
@@ -67,7 +69,7 @@ class Trial(BaseModel):
     inputs: dict[str, Annotated[str, AfterValidator(_pinned)]] = _field(
         {},
         "What the trial is made from besides its data, pinned: ROLE=ID of a finished trial, or ROLE=SHA-256 of a "
-        "weights file. Role start: every network starts from that trial's network.",
+        "weights file. Role start: every network starts from that trial's network, or all from its if they are alike.",
         "--input",
     )
     test_data: str = _field("", "Test on this data set instead of the test fold.")
@@ -139,14 +141,19 @@ def make_trial(**fields: Any) -> Trial:
     Raises
     ------
     InputError
-        An unknown field (with the nearest known ones) or a value out of range.
+        An unknown field (with the nearest known ones), a value out of range, or no steps from no start.
     """
     for name in fields:
         if name not in Trial.model_fields:
             raise unknown("trial field", name, Trial.model_fields)
     try:
-        return Trial(**fields)
+        trial = Trial(**fields)
     except ValidationError as error:
         fault = error.errors()[0]
         field = ".".join(str(part) for part in fault["loc"])
         raise InputError(f"trial field {field} = {fault['input']!r}", fault["msg"]) from error
+    if not trial.steps and "start" not in trial.inputs:
+        raise InputError(
+            "a trial of 0 steps trains nothing", "name the trained network (input start), or give it steps"
+        )
+    return trial

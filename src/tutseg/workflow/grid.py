@@ -57,10 +57,10 @@ def forecast(spec: Spec, at_once: int = 1) -> dict[str, Any]:
     for trial, state, seconds in states(spec):
         counts[state] += 1
         spent += seconds
-        if state == "done":
-            measured.setdefault((trial.method, trial.net), []).append(seconds / (trial.steps * trial.size**2))
-        else:
+        if state != "done":
             open_trials.append(trial)
+        elif trial.steps:
+            measured.setdefault((trial.method, trial.net), []).append(seconds / (trial.steps * trial.size**2))
     overall = [rate for rates in measured.values() for rate in rates]
     left: float | None = 0.0
     for trial in open_trials:
