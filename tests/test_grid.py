@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ import yaml
 
 from tutseg.errors import InputError
 from tutseg.files import alone, held
+from tutseg.nets import CARDS as NETS
 from tutseg.training.evidence import write_evidence
 from tutseg.training.spec import Spec, only, read_spec, scales_of
 from tutseg.training.trial import make_trial
@@ -104,6 +106,15 @@ def test_a_spec_is_every_combination_of_every_block_over_the_defaults(tmp_path):
     assert [t.options for t in trials[-2:]] == [{"tau": 0.5}, {"tau": 0.7}]
     assert {(t.method, t.size) for t in trials} == {("supervised", 32), ("cps", 32), ("dme-fd", 64)}
     assert spec.evidence == Path("sam-kd/tiny")
+
+
+def test_no_trial_runs_if_one_has_a_net_that_lacks_what_its_method_needs(tmp_path, monkeypatch):
+    monkeypatch.setitem(NETS, "bare", replace(NETS["unet-s"], name="bare", gives=()))
+    path = write(tmp_path, defaults=TINY | {"net": "bare"}, grid={"method": ["supervised", "cct"]})
+    spec = read_spec(path)
+    for run in (lambda: run_serial(spec, attempt=None), lambda: grid.run_snakemake(spec, path)):
+        with pytest.raises(InputError, match=r"method cct wants encode of its net, which bare does not give: .*unet-s"):
+            run()
 
 
 def test_a_trial_listed_twice_is_run_once(tmp_path):

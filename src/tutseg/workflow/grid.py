@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from tutseg.errors import InputError, Stopped
 from tutseg.files import alone, atomic_write, held, json_of, runs_folder
 from tutseg.training.spec import Spec
+from tutseg.training.tasks import task_of
 from tutseg.training.trial import Trial
 
 if TYPE_CHECKING:
@@ -110,6 +111,15 @@ def _attempt(trial: Trial, root: str | None, device: str, report: Callable[[str,
         return True
 
 
+def _check_nets(spec: Spec) -> None:
+    """A network that lacks what a method needs should be met before the first trial, not after a night of them."""
+    from tutseg.methods import check_net  # torch with it, which reading a spec does without
+
+    pairs = dict.fromkeys((t.method, t.net, t.pretrained) for t in spec.trials if task_of(t.method).trains)
+    for pair in pairs:
+        check_net(*pair)
+
+
 def run_serial(
     spec: Spec,
     root: str | None = None,
@@ -140,6 +150,7 @@ def run_serial(
     list of Trial
         Those that failed; each has ``failed.json`` in its run folder.
     """
+    _check_nets(spec)
     k, n = shard
     cheapest_first = sorted(states(spec), key=lambda item: item[0].steps * item[0].size ** 2)
     failed, later = [], []
@@ -210,6 +221,7 @@ def run_snakemake(
     todo = [trial.id for trial, state, _ in states(spec) if state != "done"]
     if not todo:
         return []
+    _check_nets(spec)
     runs = runs_folder().resolve()
     place = runs / ".grid"
     config = {
