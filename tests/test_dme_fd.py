@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
-from drawn import drawn_batch, register_tiny
+from drawn import drawn_batch, register_tiny, stepper
 
 from tutseg.errors import InputError
 from tutseg.methods import build_method
@@ -253,6 +253,38 @@ def test_one_forward_over_three_views_equals_three():
     assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(joint, separate, strict=True))
 
 
+def test_separate_forwards_equal_joint_ones_without_batch_statistics_and_only_there():
+    batches = {net: drawn_batch(2, 3, 16, 1) for net in ("groupnorm", "tiny")}
+    for net, batch in batches.items():
+        joint, separate = (dme_fd(net, tau=0.5, forwards=how).losses(batch, MIDDLE) for how in ("joint", "separate"))
+        assert joint.keys() == separate.keys()
+        assert all(torch.allclose(joint[k], separate[k], rtol=1e-4) for k in joint) == (net == "groupnorm")
+
+
+def test_each_view_is_normalised_by_itself_when_forwards_are_separate():
+    method, batch = dme_fd("tiny", forwards="separate"), drawn_batch(2, 3, 16, 1)
+    seen = []
+    method.branch1.register_forward_pre_hook(lambda module, args: seen.append(args[0]))
+    method.losses(batch, MIDDLE)
+    views = [batch["labelled"].image, batch["unlabelled"].image, batch["unlabelled"].strong[0]]
+    assert len(seen) == 3 and all(torch.equal(a, b) for a, b in zip(seen, views, strict=True))
+
+
+@pytest.mark.parametrize("forwards", ["joint", "separate"])
+def test_an_unused_strong_view_reaches_no_batch_statistics(forwards):
+    """Without L_dme the strong view may hold anything: losses, gradients and running statistics stay as they are."""
+    states = []
+    for value in (0.5, float("nan")):
+        method, batch = dme_fd("tiny", dme=False, forwards=forwards), drawn_batch(2, 3, 16, 1)
+        batch["unlabelled"].strong[0] = torch.full_like(batch["unlabelled"].image, value)
+        method.update(batch, MIDDLE, stepper(method))
+        states.append(method.state_dict())
+    for name, a in states[0].items():
+        assert torch.equal(a, states[1][name]), name
+    assert dme_fd(dme=False).streams == {"labelled": 0, "unlabelled": 0}
+    assert dme_fd().streams == {"labelled": 0, "unlabelled": 1}
+
+
 # Options
 
 
@@ -266,6 +298,7 @@ def test_one_forward_over_three_views_equals_three():
         {"decay": "none"},
         {"fdl": "l2"},
         {"reduction": "max"},
+        {"forwards": "both"},
     ],
 )
 def test_an_impossible_option_is_named(options):

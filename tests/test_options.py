@@ -70,8 +70,8 @@ def test_a_missing_argument_is_named():
 def test_a_class_called_by_itself_is_checked_too():
     with pytest.raises(InputError, match=r"method cps: weight = -1: give"):
         CPS("tiny", 32, False, -1)
-    with pytest.raises(InputError, match=r"unknown option of method cps 'argument 5'"):
-        CPS("tiny", 32, False, 1, 9)
+    with pytest.raises(InputError, match=r"unknown option of method cps 'argument 7'"):
+        CPS("tiny", 32, False, 1, 0.5, "cps", 9)
     assert CPS("tiny", 32, False, 2).weight == 2
 
 

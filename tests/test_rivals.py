@@ -61,6 +61,8 @@ def sup_by_hand(logits, target):
     ("name", "options"),
     [
         ("cps", {"weight": -1.0}),
+        ("cps", {"ramp": 1.5}),
+        ("cps", {"cross": "both"}),
         ("pseudoseg", {"temperature": 0.0}),
         ("pseudoseg", {"cutout": 0.5}),
         ("pseudoseg", {"weight": float("nan")}),
@@ -115,6 +117,27 @@ class TestCPS:
         assert all(moved(terms["cps1"], method.branch1.parameters()))
         assert not any(moved(terms["cps1"], method.branch2.parameters()))
         assert not any(moved(terms["cps2"], method.branch1.parameters()))
+
+    def test_weight_is_constant_as_published_or_grows_over_a_share_of_training(self):
+        steps = [Progress(step, 1000, 10) for step in (0, 249, 499, 999)]
+        at = lambda **options: [built("cps", **options).weights(progress)["cps"] for progress in steps]
+        assert at() == [1.5] * 4
+        assert at(ramp=0.5) == pytest.approx([1.5 * math.exp(-5 * (1 - s) ** 2) for s in (0.002, 0.5, 1, 1)])
+
+    @pytest.mark.parametrize("net", ["groupnorm", "tiny"])
+    def test_ramped_it_is_dme_fd_without_its_two_other_terms(self, net):
+        """The row that the paper calls CPS in one table and Sup+CPS in another."""
+        size = 32 if net == "tiny" else 16
+        ours = built("cps", net, size, cross="dme-fd", ramp=1.0, weight=1.0)
+        theirs = built("dme-fd", net, size, dme=False, fdl="none")
+        for step in (0, 50, 99):
+            progress = Progress(step, 100, 10)
+            batch = drawn_batch(2, 3, size, 0, step)
+            terms = [method.losses(batch, progress) for method in (ours, theirs)]
+            assert terms[0] == terms[1]
+        for method in (ours, theirs):
+            method.update(batch, progress, stepper(method))
+        assert all(torch.equal(a, b) for a, b in zip(ours.parameters(), theirs.parameters(), strict=True))
 
 
 class TestCutMix:

@@ -29,7 +29,7 @@ def ramp_up(fraction: float) -> float:
     return math.exp(-5.0 * (1.0 - t) ** 2)
 
 
-def forward_views(net: nn.Module, views: list[Tensor], features: bool = False) -> list[Output]:
+def forward_views(net: nn.Module, views: list[Tensor], features: bool = False, separate: bool = False) -> list[Output]:
     """One forward over several views, concatenated along the batch, and split again.
 
     Equal to one forward a view for a net without batch statistics, and cheaper; with batch normalisation the
@@ -43,7 +43,11 @@ def forward_views(net: nn.Module, views: list[Tensor], features: bool = False) -
         Each ``(B_i, 3, H, W)``; empty ones are allowed.
     features : bool
         Whether features are wanted.
+    separate : bool
+        One forward a view after all, so that each view is normalised by its own statistics.
     """
+    if separate:
+        return [net(view, features=features) for view in views]
     return net(torch.cat(views), features=features).split([len(view) for view in views])
 
 

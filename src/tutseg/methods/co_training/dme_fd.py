@@ -6,6 +6,15 @@ supervision), and a discrepancy loss keeps their encoders apart.
 
 What the paper leaves open is an option here: the ramp of alpha and its maximum, the decay of beta, the norm inside
 the discrepancy loss, and which branch is evaluated (an argument of `predict`).
+
+Deviations from the authors' code
+---------------------------------
+- Its alpha hardly leaves its start, and its beta falls in stairs; the paper's words are the defaults (``ramp``,
+  ``decay``).
+- It multiplies the unlabelled terms by labelled / unlabelled pictures of the step; the paper has no such factor, and
+  here it is 1, as a step takes as many of one as of the other.
+- It has one forward for each view, here one for all (``forwards: separate`` does as it does). The nets differ in
+  that only where they have batch normalisation, which the authors' Swin-Unet has not.
 """
 
 from typing import Annotated, ClassVar, Literal
@@ -108,7 +117,9 @@ class DMEFD(TwoBranch):
     reduction : {"mean", "sum"}
         See `discrepancy`.
     cps, dme : bool
-        Components of Table 4.
+        Components of Table 4. Without `dme` no strong view is made, and none enters the batch statistics.
+    forwards : {"joint", "separate"}
+        Whether a branch sees the views together, which then share their batch statistics, or one after the other.
     """
 
     streams: ClassVar = {"labelled": 0, "unlabelled": 1}
@@ -129,11 +140,13 @@ class DMEFD(TwoBranch):
         reduction: Literal["mean", "sum"] = "mean",
         cps: bool = True,
         dme: bool = True,
+        forwards: Literal["joint", "separate"] = "joint",
     ) -> None:
         super().__init__(net, size, pretrained)
         self.tau, self.combine, self.ramp, self.decay = tau, combine, ramp, decay
         self.alpha_max = alpha_max if alpha_max is not None else {"paper": 1.0, "code": 0.1}[ramp]
-        self.fdl, self.reduction, self.cps, self.dme = fdl, reduction, cps, dme
+        self.fdl, self.reduction, self.cps, self.dme, self.forwards = fdl, reduction, cps, dme, forwards
+        self.streams = {"labelled": 0, "unlabelled": int(dme)}
 
     def alpha(self, progress: Progress) -> float:
         """Weight of the unsupervised terms (Eq. 9)."""
@@ -151,12 +164,16 @@ class DMEFD(TwoBranch):
         return {"alpha": self.alpha(progress), "beta": self.beta(progress)}
 
     def losses(self, batch: Batch, progress: Progress) -> dict[str, Tensor]:
-        """The terms of Eq. 9 for one step; Eq. 1 is the single forward of each branch over all views."""
+        """The terms of Eq. 9 for one step; Eq. 1 is the forward of each branch over the views that are used."""
         alpha, beta = self.alpha(progress), self.beta(progress)
         x, y = batch["labelled"].image, batch["labelled"].mask
-        x_w, x_s = batch["unlabelled"].image, batch["unlabelled"].strong[0]
-        l1, w1, s1 = forward_views(self.branch1, [x, x_w, x_s], features=True)
-        l2, w2, s2 = forward_views(self.branch2, [x, x_w, x_s], features=True)
+        views = [x, batch["unlabelled"].image]
+        if self.dme:
+            views.append(batch["unlabelled"].strong[0])
+        (l1, w1, *s1), (l2, w2, *s2) = (
+            forward_views(branch, views, features=True, separate=self.forwards == "separate")
+            for branch in (self.branch1, self.branch2)
+        )
         terms = {"sup1": bce_dice(l1.logits, y), "sup2": bce_dice(l2.logits, y)}
         if self.cps:
             terms["cps1"] = alpha * bce_dice(w1.logits, hard_label(w2.logits))
@@ -165,8 +182,8 @@ class DMEFD(TwoBranch):
             mask1 = confident_mask(w1.logits.sigmoid(), self.tau)
             mask2 = confident_mask(w2.logits.sigmoid(), self.tau)
             target1, target2 = combine_masks(mask1, mask2, self.combine)
-            terms["dme1"] = alpha * bce_dice(s1.logits, target1)
-            terms["dme2"] = alpha * bce_dice(s2.logits, target2)
+            terms["dme1"] = alpha * bce_dice(s1[0].logits, target1)
+            terms["dme2"] = alpha * bce_dice(s2[0].logits, target2)
         if self.fdl != "none":  # Eq. 6-8
             pairs = ((l1.bottleneck, l2.bottleneck), (w1.bottleneck, w2.bottleneck))
             if self.fdl == "l1":
