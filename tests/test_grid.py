@@ -453,6 +453,18 @@ def test_collecting_refuses_nothing_and_mixed_data(tmp_path, runs):
         collect(spec, tmp_path / "out")
 
 
+def test_collecting_refuses_mixed_test_data(tmp_path, runs):
+    defaults = TINY | {"method": "supervised", "test_data": "ph2"}
+    spec = read_spec(write(tmp_path, defaults=defaults, grid={"seed": [0, 1]}))
+    finish(spec.trials[0], runs, tested="t0")
+    finish(spec.trials[1], runs, tested="t0")
+    rows = csv.DictReader(io.StringIO((collect(spec, tmp_path / "out") / "trials.csv").read_text()))
+    assert [(row["fingerprint"], row["tested"]) for row in rows] == [("d0", "t0")] * 2
+    finish(spec.trials[1], runs, tested="t1")
+    with pytest.raises(InputError, match="different versions of ph2"):
+        collect(spec, tmp_path / "out")
+
+
 # --------------------------------------------------------------------------------------------- Snakemake and SLURM
 
 

@@ -325,6 +325,8 @@ def test_a_trial_of_no_steps_scores_its_parent_elsewhere(name, tmp_path, monkeyp
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
     assert scored["scores"] == whole["scores"] != here["scores"]
     assert scored["n"]["test"] == 3 and scored["selection"]["last"]["step"] == 0
+    seen = pictures_of("synth", None, 32, clinic).fingerprint()[:16]
+    assert scored["provenance"]["tested"] == seen and "tested" not in here["provenance"]
     assert not rows_of(child.folder / "log.csv") and Run(child.folder, scored).log() == {}
     with pytest.raises(InputError, match="trains nothing"):
         make_trial(method=name, steps=0)

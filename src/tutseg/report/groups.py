@@ -191,9 +191,11 @@ def provenance(trials: Iterable[Finished], commands: bool = False) -> str:
         trial, origin = item.trial, item.provenance
         trains = task_of(trial.method).trains
         about = {"data": f"{trial.data} ({origin['data']})"}
+        if trial.test_data:
+            about["tested on"] = f"{trial.test_data} ({origin.get('tested') or 'all'})"
         if trains:
             about["net"] = f"{trial.net} at {trial.size} px"
-            about["training"] = f"{trial.steps} steps of {trial.batch}"
+            about["training"] = f"{trial.steps} steps of {trial.batch}" if trial.steps else ""
             about["labelled/unlabelled"] = f"{item.n['labelled']}/{item.n['unlabelled']}"
         else:
             about["size"] = f"{trial.size} px"

@@ -27,6 +27,7 @@ from tutseg.training.tasks import task_of
 from tutseg.training.trial import Trial, make_trial
 
 RESULTS = "results"
+PROVENANCE = ("command", "split", "tested", "device", "date", "torch", "commit", "code")
 SERIES = ("trial", "view", "score")  # the first columns of per_image.csv; the others are pictures
 _SCORE = re.compile(r"(?!last_|validation_|test_)(.+)_(per_image|batch|pooled)")
 _DERIVED = {"jaccard": lambda d: d / (2 - d), "hm": lambda d: 1 - d / (2 - d)}
@@ -184,8 +185,7 @@ def _finished(path: Path, name: str, rows: Sequence[dict[str, str]], series: Map
             first["name"],
             views,
             {column[2:]: int(value) for column, value in first.items() if column.startswith("n_") and value},
-            {"data": first["fingerprint"]}
-            | {key: first.get(key, "") for key in ("command", "split", "device", "date", "torch", "commit", "code")},
+            {"data": first["fingerprint"]} | {key: first.get(key, "") for key in PROVENANCE},
             f"{RESULTS}/{path.parent.parent.name}/{path.parent.name}",
             first,
         )
@@ -270,8 +270,13 @@ def write_evidence(
         if not (run / "result.json").exists():
             continue
         result = json.loads((run / "result.json").read_text())
-        seen = (trial.data, trial.size, canonical_json(trial.data_options))
-        fingerprints.setdefault(seen, set()).add(result["provenance"]["data"])
+        for use, data, options in (
+            ("data", trial.data, trial.data_options),
+            ("tested", trial.test_data, trial.test_options),
+        ):
+            if use in result["provenance"]:
+                seen = (data, trial.size, canonical_json(options))
+                fingerprints.setdefault(seen, set()).add(result["provenance"][use])
         rows += list(_trial_rows(name, trial, result))
         series += list(_series_rows(trial, read_run(run), keep))
         if maps:

@@ -17,8 +17,10 @@ def run(job: Job) -> Outcome:
     pictures = pictures_of(trial.data, job.root, trial.size, trial.data_options).need("masks", "truth")
     split = split_of(trial, pictures)
     test = pictures.take(split.test if trial.scored == "test" else split.validation)
+    origin = {"data": fingerprint_of(pictures)}
     if trial.test_data:
         test = pictures_of(trial.test_data, job.root, trial.size, trial.test_options).need("truth")
+        origin["tested"] = fingerprint_of(test)
     validation = pictures.take(split.validation).to(fabric.device)
     train = TrainingSet(
         pictures.take(split.labelled).to(fabric.device), pictures.take(split.unlabelled).to(fabric.device)
@@ -43,6 +45,6 @@ def run(job: Job) -> Outcome:
         scores,
         rows,
         {"train": trained, "score": time.perf_counter() - started},
-        {"data": fingerprint_of(pictures), "split": split.fingerprint(pictures.ids)[:16]},
+        origin | {"split": split.fingerprint(pictures.ids)[:16]},
         selection,
     )
