@@ -351,7 +351,7 @@ tsne(
 # what happens to the share of lesion pixels that become background? And which rule suffers least?
 
 # %%
-from tutseg.report.interactive import ThresholdExplorer
+from tutseg.report.explorers import ThresholdExplorer
 from tutseg.training.evaluate import truth_of, weak_maps
 
 dozen = pictures.take(split.unlabelled[:12])

@@ -8,9 +8,9 @@ import numpy as np
 
 from tutseg.data import open_source
 from tutseg.report import diagrams, lines, one_image_figures, photographs, statistical
+from tutseg.report.explorers import GridExplorer, StepExplorer, ThresholdExplorer
 from tutseg.report.forest import forest
 from tutseg.report.groups import Group, in_groups
-from tutseg.report.interactive import GridExplorer, StepExplorer, ThresholdExplorer
 from tutseg.report.source import show
 from tutseg.report.table import Table
 from tutseg.report.tables import difference_table, score_table

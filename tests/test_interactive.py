@@ -1,13 +1,15 @@
 """The three tiers of a figure show the same: widgets, the page in a real browser, the small multiples."""
 
 import re
+from html import unescape
 
 import numpy as np
 import pytest
 from chromium import Browser
 
 from tutseg.errors import InputError
-from tutseg.report.interactive import RULES, GridExplorer, StepExplorer, ThresholdExplorer, shown
+from tutseg.report.explorers import RULES, GridExplorer, StepExplorer, ThresholdExplorer
+from tutseg.report.interactive import shown
 from tutseg.workflow.book import faulty_loads
 
 ARROW_LEFT, ARROW_RIGHT = "\ue012", "\ue014"
@@ -126,7 +128,7 @@ def test_widgets_and_small_multiples_show_the_numbers(figure):
             each.value = state[control.name]
         expected = [figure._shown(words, value) for words, value in figure.numbers(**state).items()]
         assert printed(readout.value) == expected == on_paper[count * i : count * (i + 1)]
-        assert bytes(picture.value).startswith(b"\x89PNG")
+        assert figure.told(state) in unescape(picture.value) and 'src="data:image/png' in picture.value
     before = picture.value
     moved = inputs[0]
     others = [moved.min] if isinstance(moved, FloatSlider) else [o for o in moved.options if o != moved.value]
@@ -164,7 +166,7 @@ def assert_equal_to_python(page: Browser, at: int, figure) -> dict:
     }
     assert seen["numbers"] == [figure._shown(words, value) for words, value in figure.numbers(**state).items()]
     panels = figure.panels(**state)
-    assert [title for title, _ in seen["panels"]] == list(panels)
+    assert [title for title, _ in seen["panels"]] == [f"{title}; {figure.told(state)}" for title in panels]
     for (_, pixels), expected in zip(seen["panels"], panels.values(), strict=True):
         assert np.array_equal(np.reshape(pixels, (*expected.shape[:2], 4))[..., :3], expected)
     return state

@@ -117,6 +117,12 @@ function tutsegFigure(root, spec) {
   const readout = make("div", body, { className: "tutseg-readout" });
   readout.setAttribute("aria-live", "polite");
 
+  // The state in words, as InteractiveFigure.told has it.
+  const told = () => spec.controls.map((control) => {
+    const value = state[control.name];
+    return `${control.label} ${control.choices.length ? value : shown(value, control.decimals)}`;
+  }).join(", ");
+
   const redraw = () => {
     const panels = Object.entries(figure.panels(state));
     while (drawing.children.length > panels.length) drawing.lastChild.remove();
@@ -128,7 +134,7 @@ function tutsegFigure(root, spec) {
       canvas.height = pixels.height;
       canvas.getContext("2d").putImageData(pixels, 0, 0);
       canvas.setAttribute("role", "img");
-      canvas.setAttribute("aria-label", title);
+      canvas.setAttribute("aria-label", `${title}; ${told()}`);
       caption.textContent = title;
     });
     readout.replaceChildren();

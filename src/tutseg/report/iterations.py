@@ -9,8 +9,8 @@ from torch import Tensor
 from tutseg.methods.one_image.clusters import choose
 from tutseg.methods.one_image.trace import Trace
 from tutseg.metrics import area_scores, counts
+from tutseg.report.explorers import StepExplorer
 from tutseg.report.groups import told
-from tutseg.report.interactive import StepExplorer
 from tutseg.report.table import Table
 
 

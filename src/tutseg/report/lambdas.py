@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
+from tutseg.report.explorers import GridExplorer
 from tutseg.report.groups import provenance, told
-from tutseg.report.interactive import GridExplorer
 from tutseg.report.one_image import interval
 from tutseg.report.table import Table
 from tutseg.training.evidence import Finished, read_spec_evidence
