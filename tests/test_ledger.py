@@ -24,7 +24,7 @@ from tutseg.report import ledger as drawn
 from tutseg.report.forest import forest
 from tutseg.report.pages import GENERATED
 from tutseg.report.paper_table import paper_table
-from tutseg.training.evidence import read_evidence, write_evidence
+from tutseg.training.evidence import read_evidence, read_run, write_evidence
 from tutseg.training.trial import make_trial
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -109,6 +109,11 @@ def test_without_evidence_every_cell_says_what_it_is():
         assert (rows[paper]["ours"], rows[paper]["nameable"], rows[paper]["cells"]) == (0, could, len(found))
         printed = sum(table.cells for table in load_paper(paper).tables)
         assert rows[paper]["cells"] + rows[paper]["illegible"] == printed
+
+
+def test_a_run_is_called_as_it_was_asked_for(run, tmp_path):
+    folder = tmp_path / "runs" / run().id
+    assert (read_run(folder).name, read_run(folder, "a row").name) == ("", "a row")
 
 
 def test_a_cell_is_the_mean_over_images_and_seeds_with_its_spread_and_interval(run, collected):

@@ -216,9 +216,9 @@ def read_run(folder: Path, name: str = "") -> Finished:
         images: dict[str, Scores] = {view: {} for view in result["scores"]}
         with (folder / "per_image.csv").open(newline="", encoding="utf-8") as file:
             for row in csv.DictReader(file):
-                for name in row.keys() - {"id", "view"}:
-                    if row[name]:
-                        images[row["view"]].setdefault(name, {})[row["id"]] = float(row[name])
+                for score in row.keys() - {"id", "view"}:
+                    if row[score]:
+                        images[row["view"]].setdefault(score, {})[row["id"]] = float(row[score])
         return Finished(
             make_trial(**result["trial"]),
             name,
