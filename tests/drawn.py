@@ -65,11 +65,21 @@ def ellipses(count: int, size: int, seed: int) -> tuple[torch.Tensor, torch.Tens
     return image.clamp(0, 1), mask
 
 
-def drawn_batch(labelled: int, unlabelled: int, size: int, views: int, seed: int = 0) -> Batch:
-    """A batch whose strong views are the weak ones, darkened differently; no stream of no unlabelled pictures."""
+def darkened(image: Tensor, views: int) -> list[Tensor]:
+    """As many strong views, each darkened differently."""
+    return [(image * (0.8 - 0.2 * k)).clamp(0, 1) for k in range(views)]
+
+
+def drawn_batch(
+    labelled: int, unlabelled: int, size: int, views: int, seed: int = 0, partners: int | None = None
+) -> Batch:
+    """A batch whose strong views are the weak ones, darkened; no stream of no unlabelled pictures."""
     image, mask = ellipses(labelled, size, seed)
     weak, _ = ellipses(unlabelled, size, seed + 1000)
     batch = {"labelled": Views(image, mask)}
     if unlabelled:
-        batch["unlabelled"] = Views(weak, strong=[(weak * (0.8 - 0.2 * k)).clamp(0, 1) for k in range(views)])
+        batch["unlabelled"] = Views(weak, strong=darkened(weak, views))
+    if partners is not None:
+        other, _ = ellipses(unlabelled, size, seed + 2000)
+        batch["partners"] = Views(other, strong=darkened(other, partners))
     return batch

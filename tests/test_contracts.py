@@ -241,6 +241,31 @@ def test_a_further_stream_moves_no_draw_of_the_others():
     assert torch.equal(batches[0]["unlabelled"].strong[0], batches[1]["unlabelled"].strong[0])
 
 
+def test_partners_are_unlabelled_pictures_of_a_draw_apart_and_move_no_other():
+    train = TrainingSet(known(3, 3), known(40, 5))
+    without, method = Watcher("two-heads", SIZE), Watcher("two-heads", SIZE)
+    for each in (without, method):
+        each.streams = {"labelled": 0, "unlabelled": 1}
+    method.partners = 2
+    met = set()
+    for step in range(10):
+        batches = []
+        for each in (without, method):
+            torch.manual_seed(step)
+            batches.append(make_batch(train, make_trial(method="watcher", batch=4), each, step))
+        plain, batch = batches
+        assert list(plain) == ["labelled", "unlabelled"] and list(batch) == ["labelled", "unlabelled", "partners"]
+        assert all(torch.equal(plain[name].image, batch[name].image) for name in plain)
+        assert torch.equal(plain["unlabelled"].strong[0], batch["unlabelled"].strong[0])
+        partners = batch["partners"]
+        assert partners.mask is None and partners.label is None and len(partners.strong) == 2
+        sums = [{round(picture.sum().item(), 2) for picture in batch[n].image} for n in ("unlabelled", "partners")]
+        assert sums[0] != sums[1]
+        met |= sums[1]
+    pictures = {round((picture.float() / 255).sum().item(), 2) for picture in train.unlabelled.images}
+    assert met == pictures  # ten steps of four of forty pictures: each once
+
+
 def test_a_stream_without_pictures_is_named(tmp_path):
     for train in (TrainingSet(drawn(2, 1), drawn(2, 2)), TrainingSet(drawn(2, 1), drawn(2, 2), drawn(2, 3).take([]))):
         with pytest.raises(InputError, match=r"method watcher got no (generated|clean) picture"):

@@ -26,8 +26,9 @@ def built(name: str, seed: int = 0, size: int = 32, net: str = "tiny"):
 
 
 def batch_for(name: str, labelled: int = 4, unlabelled: int = 4, size: int = 32, seed: int = 0) -> Batch:
-    streams = method_class(name).streams
-    return drawn_batch(labelled, unlabelled if "unlabelled" in streams else 0, size, streams.get("unlabelled", 0), seed)
+    streams, partners = method_class(name).streams, method_class(name).partners
+    views = streams.get("unlabelled", 0)
+    return drawn_batch(labelled, unlabelled if "unlabelled" in streams else 0, size, views, seed, partners)
 
 
 def train(method, name: str, steps: int, lr: float = 2e-2) -> list[dict[str, torch.Tensor]]:

@@ -36,7 +36,8 @@ def built(name: str, net: str = "groupnorm", size: int = 16, **options):
 
 
 def batch_for(name: str, labelled: int = 2, unlabelled: int = 3, size: int = 16, seed: int = 0):
-    return drawn_batch(labelled, unlabelled, size, method_class(name).streams.get("unlabelled", 0), seed)
+    cls = method_class(name)
+    return drawn_batch(labelled, unlabelled, size, cls.streams.get("unlabelled", 0), seed, cls.partners)
 
 
 def moved(loss, parameters) -> list[bool]:
@@ -157,15 +158,14 @@ class TestCutMix:
         assert not cutmix_masks(images, p=0).any()
         assert cutmix_masks(images, p=1).flatten(1).any(1).all()
 
-    def test_image_and_label_are_pasted_from_the_same_neighbour(self):
+    def test_image_and_label_are_pasted_from_the_same_partner_and_place(self):
         own = torch.arange(5.0).view(5, 1, 1, 1)
-        strong, labels, lent = own.expand(5, 3, 32, 32), own.expand(5, 1, 32, 32), 10 + own.expand(5, 1, 32, 32)
-        image, label = cutmix_view(strong, labels, lent, p=1)
+        images, labels = own.expand(5, 3, 32, 32), own.expand(5, 1, 32, 32)
+        image, label = cutmix_view(images, labels, 10 + images, 20 + labels, p=1)
         for i in range(5):
-            neighbour = (i - 1) % 5
-            pasted = label[i, 0] == 10 + neighbour
+            pasted = label[i, 0] == 20 + i
             assert pasted.any() and not pasted.all()
-            assert (image[i][:, pasted] == neighbour).all() and (image[i][:, ~pasted] == i).all()
+            assert (image[i][:, pasted] == 10 + i).all() and (image[i][:, ~pasted] == i).all()
             assert (label[i, 0][~pasted] == i).all()
 
     def test_cutout_is_one_square_of_the_asked_size(self):
@@ -231,7 +231,7 @@ class TestUniMatch:
         monkeypatch.setattr(method.net, "decode", lambda features: seen.append(features) or decode(features))
         method.losses(batch, MIDDLE)
         kept = 0
-        for clean, given in zip(maps, seen[1], strict=True):  # seen[0] labels what CutMix pastes
+        for clean, given in zip(maps, seen[1], strict=True):  # seen[0] labels the partners
             assert len(given) == 2 + 8 + 8
             assert torch.equal(given[:10], clean)
             for picture, perturbed in zip(clean[2:], given[10:], strict=True):
@@ -244,16 +244,30 @@ class TestUniMatch:
     def test_each_strong_view_has_its_own_boxes_labelled_in_evaluation_mode(self, monkeypatch):
         method = built("unimatch", net="tiny", size=32, cutmix=1.0)
         batch = batch_for("unimatch", 2, 4, 32)
-        lent = inference_logits(method.net, batch["unlabelled"].image).roll(1, 0)
+        lent = inference_logits(method.net, batch["partners"].image)
         calls = []
         keep = lambda logits, labels, threshold: calls.append(labels) or confident_bce(logits, labels, threshold)
         monkeypatch.setattr(unimatch, "confident_bce", keep)
         method.losses(batch, MIDDLE)
         labels1, labels2, own = calls
         boxes = [labels != own for labels in (labels1, labels2)]
-        for labels, box in zip((labels1, labels2), boxes, strict=True):
-            assert box.flatten(1).any(1).all() and torch.equal(labels[box], lent[box])
+        for labels, box, theirs in zip((labels1, labels2), boxes, (lent, lent.roll(1, 0)), strict=True):
+            assert box.flatten(1).any(1).all() and torch.equal(labels[box], theirs[box])
         assert not torch.equal(*boxes)
+
+    def test_the_two_partners_of_a_picture_are_two_pictures_of_a_draw_apart(self):
+        method, batch = built("unimatch", cutmix=1.0), batch_for("unimatch", 2, 4, 16)
+        seen = []
+        method.net.register_forward_pre_hook(lambda module, args: seen.append(args[0]))
+        method.losses(batch, MIDDLE)
+        views = seen[-1].chunk(2)  # the two mixed views go through the net together
+        for i in range(4):
+            found = []
+            for view, own, lent in zip(views, batch["unlabelled"].strong, batch["partners"].strong, strict=True):
+                box = (view[i] != own[i]).any(0)
+                found.append([j for j in range(4) if torch.equal(view[i][:, box], lent[j][:, box])])
+                assert box.any() and len(found[-1]) == 1
+            assert found[0] != found[1]
 
     def test_only_the_weak_view_labels(self):
         method, batch = built("unimatch", threshold=0.5), batch_for("unimatch")
@@ -455,8 +469,26 @@ class TestGTASeg:
         self.step(method, batch_for("gta-seg"), progress)
         for s, t in zip(method.student.parameters(), method.teacher.parameters(), strict=True):
             assert torch.equal(s, t)
-        decays = [method.decay(Progress(step, 80_000, 10)) for step in (0, 999, 1000, 1001, 1002, 1999, 2000, 70_000)]
-        assert decays == pytest.approx([0, 0, 0, 1 / 2, 2 / 3, 1 - 1 / 1000, 0.999, 0.999])
+
+    def test_the_decay_grows_as_a_plain_mean_to_the_published_one(self):
+        method, steps = built("gta-seg", warmup=0.5), gta_seg.PUBLISHED_STEPS
+        start = round(steps / 2)
+        decays = [method.decay(Progress(start + k, steps, 10)) for k in (-start, -1, 0, 1, 2, 998, 999, 30_000)]
+        assert decays == pytest.approx([0, 0, 0, 1 / 2, 2 / 3, 1 - 1 / 999, 0.999, 0.999])
+
+    def test_the_decay_of_a_short_training_is_that_of_ten_steps(self):
+        at = lambda decay: built("gta-seg", decay=decay).decay(Progress(250, 300, 10))
+        assert [at(decay) for decay in (0.999, 0.95, 0.5)] == [0.9, 0.9, 0.5]
+        assert at(0.9999) == pytest.approx(0.9999 ** (gta_seg.PUBLISHED_STEPS / 300))
+        assert at(0.9999) > 0.9
+
+    @pytest.mark.parametrize("steps", [2000, 28_960, 200_000])
+    def test_a_tenth_of_any_training_is_forgotten_alike(self, steps):
+        method = built("gta-seg")
+        left = 1.0  # of what the average held at 60 % of training, at 70 %
+        for step in range(round(0.6 * steps), round(0.7 * steps)):
+            left *= method.decay(Progress(step, steps, 10))
+        assert math.log(left) == pytest.approx(gta_seg.PUBLISHED_STEPS / 10 * math.log(0.999), rel=1e-6)
 
     def test_assistant_learns_from_unlabelled_pictures_alone(self):
         weights = []

@@ -59,7 +59,8 @@ class Views:
     strong: list[Tensor] = field(default_factory=list)
 
 
-Batch = Mapping[str, Views]  # one step's pictures: a stream's name, one of `STREAMS`, and what it gives
+# One step's pictures: a stream's name, one of `STREAMS`, and what it gives; beside them perhaps "partners".
+Batch = Mapping[str, Views]
 
 
 class Method(nn.Module):
@@ -68,11 +69,14 @@ class Method(nn.Module):
     Class attributes
     ----------------
     streams : which of `STREAMS` a batch carries, and how many strong views of each.
+    partners : strong views of as many unlabelled pictures again, drawn apart, that a batch carries as "partners" for
+        pasting one picture into another; None for no such draw.
     views : names `predict` accepts; the first is the default, and what the paper evaluates is named in the file.
     needs : what its network must give beyond logits, as `tutseg.nets.cards.NetCard.gives` names it.
     """
 
     streams: ClassVar[Mapping[str, int]] = {"labelled": 0, "unlabelled": 0}
+    partners: ClassVar[int | None] = None
     views: ClassVar[tuple[str, ...]] = ("net",)
     needs: ClassVar[tuple[str, ...]] = ()
 

@@ -118,16 +118,19 @@ def make_optimizers(method: Method, settings: dict[str, dict[str, Any]]) -> dict
 
 def make_batch(train: TrainingSet, trial: Trial, method: Method, step: int) -> Batch:
     """The batch of one step, augmented on the device; a function of (trial, step)."""
+    wanted = {stream: (stream, method.streams.get(stream)) for stream in STREAMS}
+    wanted["partners"] = ("unlabelled", method.partners)
     batch = {}
-    for place, stream in enumerate(STREAMS):  # in this order, whatever the method's: the draws follow it
-        if stream in method.streams:
+    # In this order, whatever the method's: the draws follow it.
+    for place, (name, (stream, views)) in enumerate(wanted.items()):
+        if views is not None:
             part = getattr(train, stream)
             at = step_indices(len(part), trial.batch, step, trial.seed + place)
             image, mask = weak(*part.floats(at))
             if stream == "labelled" and trial.augment == "strong":
                 image = strong(image)
             label = None if part.labels is None else part.labels[at.to(part.labels.device)]
-            batch[stream] = Views(image, mask, label, [strong(image) for _ in range(method.streams[stream])])
+            batch[name] = Views(image, mask, label, [strong(image) for _ in range(views)])
     return batch
 
 

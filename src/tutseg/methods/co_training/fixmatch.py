@@ -2,6 +2,14 @@
 
 The net labels the weak view; where it is sure, its hard label teaches it on the strong view. CutMix is part of the
 strong view, so image, label and confidence are pasted together.
+
+Deviations from UniMatch's code of it
+-------------------------------------
+- Weak views are flips and the strong view is DME-FD's (noise, brightness-contrast, colour jitter), for all methods
+  alike; the authors resize and crop, and jitter, blur and take away colour at random.
+- The supervised loss is the package's ``0.5 (BCE + Dice)``, for all methods alike; theirs is cross-entropy.
+- What is pasted comes from another picture, as CutMix means it. The authors draw from one loader twice, and where its
+  sampler repeats its order, the two pictures are one, cropped differently.
 """
 
 from typing import ClassVar
@@ -23,15 +31,17 @@ def inference_logits(net: nn.Module, images: Tensor) -> Tensor:
         return net(images).logits
 
 
-def cutmix_view(strong: Tensor, labels: Tensor, pasted_labels: Tensor, p: float) -> tuple[Tensor, Tensor]:
-    """Paste a rectangle of the next picture of the batch into each strong view, and the same into its labels.
+def cutmix_view(
+    strong: Tensor, labels: Tensor, partner: Tensor, partner_labels: Tensor, p: float
+) -> tuple[Tensor, Tensor]:
+    """Paste a rectangle of its partner into each strong view, and the same into its labels.
 
     Parameters
     ----------
-    strong : Tensor
-        Strong view ``(U, 3, H, W)``.
-    labels, pasted_labels : Tensor
-        Logits ``(U, 1, H, W)`` that label a picture's own pixels, and those it lends to its neighbour.
+    strong, partner : Tensor
+        Strong views ``(U, 3, H, W)``, of the pictures and of their partners.
+    labels, partner_labels : Tensor
+        Logits ``(U, 1, H, W)`` that label them; detached.
     p : float
         Probability of a rectangle.
 
@@ -41,8 +51,7 @@ def cutmix_view(strong: Tensor, labels: Tensor, pasted_labels: Tensor, p: float)
         The mixed images and the mixed logits; label and confidence follow from the latter.
     """
     box = cutmix_masks(strong, p)
-    mixed = torch.where(box, strong.roll(1, 0), strong)
-    return mixed, torch.where(box, pasted_labels.roll(1, 0), labels.detach())
+    return torch.where(box, partner, strong), torch.where(box, partner_labels, labels).detach()
 
 
 def confident_bce(logits: Tensor, label_logits: Tensor, threshold: float) -> Tensor:
@@ -75,6 +84,7 @@ class FixMatch(OneNet):
     """
 
     streams: ClassVar = {"labelled": 0, "unlabelled": 1}
+    partners: ClassVar = 1
 
     @checked
     def __init__(
@@ -88,9 +98,10 @@ class FixMatch(OneNet):
         """L_x on labelled pictures, L_s on the strong view."""
         x, y = batch["labelled"].image, batch["labelled"].mask
         x_w, x_s = batch["unlabelled"].image, batch["unlabelled"].strong[0]
-        pasted = inference_logits(self.net, x_w)
+        partners = batch["partners"]
+        pasted = inference_logits(self.net, partners.image)
         labelled, weak = forward_views(self.net, [x, x_w])
-        mixed, labels = cutmix_view(x_s, weak.logits, pasted, self.cutmix)
+        mixed, labels = cutmix_view(x_s, weak.logits, partners.strong[0], pasted, self.cutmix)
         return {
             "sup": bce_dice(labelled.logits, y) / 2,
             "s": confident_bce(self.net(mixed).logits, labels, self.threshold) / 2,

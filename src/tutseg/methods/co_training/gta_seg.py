@@ -3,6 +3,17 @@
 Pseudo-labels never reach the student's classifier. The teacher (moving average of the student) labels unlabelled
 pictures, only the assistant learns from those labels, and what it has learned reaches the student as a moving average
 of its *representation*: all parameters before the last 1x1 convolution. The student itself learns from masks alone.
+
+Deviations from the authors' code
+---------------------------------
+- The decay 0.999 looks back over 1000 steps of the authors' 69,000. A training of another length takes the decay that
+  looks back over the same share of it, but over ten steps at least (`decay_for`): at 0.999 the teacher of a training
+  of 300 steps would be a plain mean over all of them, its first among them.
+- The warm-up is likewise a share of the training, their 1 epoch of 80.
+- Supervised loss, optimisers and views are the package's, for all methods alike: ``0.5 (BCE + Dice)`` for
+  cross-entropy, one rate for all parameters (theirs is ten times higher in the decoder), flips.
+- Teacher and assistant are copies of the student, batch statistics included, through the warm-up; the authors give
+  them their own initial weights until it ends and copy parameters alone.
 """
 
 import copy
@@ -18,6 +29,19 @@ from tutseg.methods.co_training.common import hard_label, inference
 from tutseg.methods.co_training.cutmix import cutmix_masks
 from tutseg.methods.options import PartShare, Share, checked
 from tutseg.methods.step import Stepper
+
+# 80 epochs of VOC's 10,399 unlabelled pictures at its 183 labels, 3 at a time on each GPU; their number is not said but
+# in a remark beside the learning rate: 4.
+PUBLISHED_STEPS = 80 * 10_399 // (3 * 4)
+TEN_STEPS = 0.9  # over fewer an average is none: the assistant would overwrite what the student learns in between
+
+
+def decay_for(steps: int, decay: float) -> float:
+    """The decay that forgets as much over a share of `steps` steps as `decay` does over that share of the authors'.
+
+    Not below 0.9 unless `decay` itself is.
+    """
+    return max(decay ** (PUBLISHED_STEPS / steps), min(decay, TEN_STEPS))
 
 
 def representation(net: nn.Module) -> list[nn.Parameter]:
@@ -72,7 +96,8 @@ class GTASeg(Method):
     cutmix : float
         Probability that a step's unlabelled pictures are mixed, each losing half its area to its neighbour.
     decay : float
-        Largest decay of both moving averages; at step t after the warm-up it is ``min(1 - 1/(t + 1), decay)``.
+        Largest decay of both moving averages in a training of the authors' length; see `decay_for`. At step t after
+        the warm-up it is ``1 - 1/(t + 1)``, a plain mean, until it has grown to that.
     """
 
     needs = ("decoded",)
@@ -105,7 +130,8 @@ class GTASeg(Method):
 
     def decay(self, progress: Progress) -> float:
         """Decay of both moving averages: 0 at the first step after the warm-up, which copies the source."""
-        return min(1 - 1 / (max(self.steps_together(progress), 0) + 1), self.largest_decay)
+        mean = 1 - 1 / (max(self.steps_together(progress), 0) + 1)
+        return min(mean, decay_for(progress.steps, self.largest_decay))
 
     def weights(self, progress: Progress) -> dict[str, float]:
         """The decay in force."""

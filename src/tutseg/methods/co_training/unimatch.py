@@ -2,6 +2,15 @@
 
 One label, made on the weak view, teaches three predictions: on two strong views, each with its own CutMix
 rectangles, and on the weak view itself after half of the encoder's channels were dropped.
+
+Deviations from the authors' code
+---------------------------------
+- Weak views are flips and strong ones are DME-FD's (noise, brightness-contrast, colour jitter), for all methods alike;
+  the authors resize and crop, and jitter, blur and take away colour at random.
+- The supervised loss is the package's ``0.5 (BCE + Dice)``, for all methods alike; theirs is cross-entropy.
+- What is pasted comes from another picture, and from two for the two strong views. The authors paste two views of one
+  picture, and draw it from the loader that gave the first: where its sampler repeats its order, picture and partner
+  are one, cropped differently.
 """
 
 from typing import ClassVar
@@ -36,6 +45,7 @@ class UniMatch(OneNet):
     """
 
     streams: ClassVar = {"labelled": 0, "unlabelled": 2}
+    partners: ClassVar = 2
     needs = ("encode",)
 
     @checked
@@ -55,13 +65,15 @@ class UniMatch(OneNet):
     def losses(self, batch: Batch, progress: Progress) -> dict[str, Tensor]:
         """L_x, L_s1, L_s2 and L_fp of one step, weighted."""
         x, y, x_w = batch["labelled"].image, batch["labelled"].mask, batch["unlabelled"].image
-        pasted = inference_logits(self.net, x_w)
+        partners = batch["partners"]
+        pasted = inference_logits(self.net, partners.image)
         maps = self.net.encode(torch.cat([x, x_w]))
         dropped = [F.dropout2d(m[len(x) :], self.drop) for m in maps]
         logits = self.net.decode([torch.cat(pair) for pair in zip(maps, dropped, strict=True)]).logits
         labelled, weak, perturbed = logits.split([len(x), len(x_w), len(x_w)])
         (x_s1, labels1), (x_s2, labels2) = (
-            cutmix_view(x_s, weak, pasted, self.cutmix) for x_s in batch["unlabelled"].strong
+            cutmix_view(x_s, weak, partner.roll(k, 0), pasted.roll(k, 0), self.cutmix)  # the second view's is the next
+            for k, (x_s, partner) in enumerate(zip(batch["unlabelled"].strong, partners.strong, strict=True))
         )
         s1, s2 = forward_views(self.net, [x_s1, x_s2])
         w = self.weights(progress)
