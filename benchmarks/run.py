@@ -3,8 +3,8 @@
     python benchmarks/run.py [--only step reading] [--json]
 
 A benchmark is a script of its own; its first line of output is what is shown here, and an exit code other than 0 means
-that its goal was missed. Those that train for long (`HOURS`) run only when named. With --json the
-lines and the numbers that the scripts themselves can write go to results/benchmarks.json.
+that its goal was missed. With --json the lines and the numbers that the scripts themselves can write go to
+results/benchmarks.json.
 """
 
 import argparse
@@ -23,7 +23,6 @@ from tutseg.files import atomic_write
 
 HERE = Path(__file__).resolve().parent
 ALL = sorted(path.stem for path in HERE.glob("*.py") if path.stem != "run")
-HOURS = {"leaks", "transfer"}
 
 
 def run(name: str) -> dict:
@@ -47,7 +46,7 @@ def run(name: str) -> dict:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", nargs="+", choices=ALL, default=[name for name in ALL if name not in HOURS])
+    parser.add_argument("--only", nargs="+", choices=ALL, default=ALL)
     parser.add_argument("--json", action="store_true", help="write results/benchmarks.json")
     args = parser.parse_args()
     found = []

@@ -1,6 +1,9 @@
 """The chapters' tables against numbers worked out by hand."""
 
+import hashlib
+import json
 from pathlib import Path
+from statistics import fmean
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,13 +11,15 @@ import pytest
 import torch
 
 from tutseg.errors import InputError
-from tutseg.files import atomic_write, csv_text
-from tutseg.report import pages, trained
-from tutseg.report.csv_tables import ablation_table, leak_table
+from tutseg.files import atomic_write, csv_text, project_root
+from tutseg.report import csv_tables, pages, trained
+from tutseg.report.drawn import ablation_table, transfer_table, untuned
 from tutseg.report.groups import Group, differences, group_results
+from tutseg.report.leaks import gains, leak_table
 from tutseg.report.tables import at_share, difference_table, share_table
-from tutseg.training.evidence import Finished
-from tutseg.training.trial import make_trial
+from tutseg.training.evidence import Finished, in_order, read_spec_evidence
+from tutseg.training.spec import read_spec
+from tutseg.training.trial import Trial, make_trial
 
 IMAGES = ("a", "b", "c")
 DICE = {"t0": (0.8, 0.9, 0.7), "t1": (0.6, 0.8, 0.7), "t2": (0.5, 0.6, 0.4), "t3": (0.9, 0.9, 0.9)}
@@ -26,20 +31,27 @@ TRIALS = (
 )
 
 
+def write(folder: Path, found: list[tuple[Trial, dict[str, float]]]) -> Path:
+    """Evidence of trials, from the Dice of each picture, as `write_evidence` keeps it."""
+    fixed = dict.fromkeys(("n_labelled", "n_unlabelled", "n_validation"), 9)
+    fixed |= {"fingerprint": "f0", "tested": "g0", "device": "cpu", "torch": "2", "code": "c0", "command": "tutseg"}
+    rows, series, images = [], [], {image: "" for _, dice in found for image in dice}
+    for trial, dice in found:
+        given = {name: json.dumps(v) if isinstance(v, dict) else v for name, v in trial.given.items()}
+        means = {"n_test": len(dice), "dice_per_image": fmean(dice.values())}
+        rows.append({"id": trial.id, "view": "net", "name": "", **given, **fixed, **means})
+        series.append({"trial": trial.id, "view": "net", "score": "dice", **images, **dice})
+    atomic_write(folder / "trials.csv", csv_text(in_order(rows)))
+    atomic_write(folder / "per_image.csv", csv_text(series))
+    return folder
+
+
 @pytest.fixture
 def evidence(tmp_path) -> Path:
-    """Four trials of three pictures, as `write_evidence` keeps them."""
-    fixed = dict.fromkeys(("n_labelled", "n_unlabelled", "n_validation"), 9) | {"n_test": 3}
-    fixed |= {"fingerprint": "f0", "device": "cpu", "torch": "2", "code": "c0", "command": "tutseg train"}
-    rows, series = [], []
-    for name, method, share, seed in TRIALS:
-        trial = make_trial(method=method, labelled=share, seed=seed, net="unet-s", size=64, steps=2, batch=8)
-        rows.append({"id": trial.id, "view": "net", "name": "", **trial.given, "dice_per_image": 0.5, **fixed})
-        images = dict(zip(IMAGES, DICE[name], strict=True))
-        series.append({"trial": trial.id, "view": "net", "score": "dice", **images})
-    atomic_write(tmp_path / "trials.csv", csv_text(rows))
-    atomic_write(tmp_path / "per_image.csv", csv_text(series))
-    return tmp_path
+    """Four trials of three pictures."""
+    fields = {"net": "unet-s", "size": 64, "steps": 2, "batch": 8}
+    trials = [(make_trial(method=m, labelled=share, seed=s, **fields), DICE[name]) for name, m, share, s in TRIALS]
+    return write(tmp_path, [(trial, dict(zip(IMAGES, dice, strict=True))) for trial, dice in trials])
 
 
 def at_4(item: Finished) -> str | None:
@@ -81,31 +93,114 @@ def test_a_share_table_sets_the_paper_beside_each_cell(evidence):
     assert [(name, round(gain, 3)) for name, gain, _, _ in gains] == [("dme-fd − supervised, 4 % labelled", 0.2)]
 
 
+ODD, EVEN = ("IMD003", "IMD008"), ("IMD004", "IMD006")  # by the last digit of the SHA-256 of the name
+
+
+def test_the_half_that_a_drawing_was_tuned_on_is_told_by_a_hash():
+    digits = {name: hashlib.sha256(name.encode()).hexdigest()[-1] for name in (*ODD, *EVEN)}
+    assert [digits[name] in "13579bdf" for name in (*ODD, *EVEN)] == [True, True, False, False]
+    assert [untuned(name) for name in (*ODD, *EVEN)] == [True, True, False, False]
+
+
+def drawn_trial(seed: int, test_data: str = "ph2", **options) -> Trial:
+    return make_trial(method="supervised", labelled=1.0, seed=seed, test_data=test_data, data_options=options)
+
+
+def test_transfer_counts_the_untuned_half_and_shows_the_other(tmp_path):
+    seeds = [dict(zip((*ODD, *EVEN), values, strict=True)) for values in ((0.5, 0.7, 0.9, 0.8), (0.6, 0.8, 0.9, 1.0))]
+    table = transfer_table(write(tmp_path, [(drawn_trial(seed), dice) for seed, dice in enumerate(seeds)]))
+    (row,) = table.rows
+    assert row[:3] == ("synth, tested on ph2", "90.0 (n = 2 × 2)", "65.0 ± 7.1") and row[4] == "2 × 2"
+    assert "tested on: ph2 (g0)" in table.origin and table.note == ""
+
+
 def test_ablation_is_the_loss_against_the_same_seed(tmp_path):
+    of = lambda odd, even: {ODD[0]: odd, EVEN[0]: even}
+    dice = [
+        (drawn_trial(0, n=9), of(0.9, 0.5)),
+        (drawn_trial(1, n=9), of(0.8, 0.6)),
+        (drawn_trial(0, n=9, without=["hair"]), of(0.85, 0.6)),
+        (drawn_trial(1, n=9, without=["hair"]), of(0.79, 0.6)),
+        (drawn_trial(1, n=9, without=["ink", "chart"]), of(0.81, 0.6)),
+        (drawn_trial(1, "isic2018", n=9), of(0.7, 0.2)),
+        (drawn_trial(0, "isic2018", n=9, without=["hair"]), of(0.7, 0.2)),
+    ]
+    table = ablation_table(write(tmp_path, dice[:6]))
+    assert table.heads == ("left out", *(f"{data}, {half} half (n = 1)"
+                                         for data in ("ph2", "isic2018") for half in ("untuned", "tuned")))  # fmt: skip
+    assert {row[0]: row[1:] for row in table.rows} == {
+        "nothing: Dice %": ("85.0", "55.0", "70.0", "20.0"),
+        "hair": ("+3.0 (+5.0, +1.0)", "-5.0 (-10.0, +0.0)", "–", "–"),
+        "ink + chart": ("-1.0 (-1.0)", "+0.0 (+0.0)", "–", "–"),
+    }
+    with pytest.raises(InputError, match="no seed in common"):
+        ablation_table(write(tmp_path, dice))
+
+
+def leak_trial(protocol: str, seed: int, data: str = "cvc-clinicdb") -> Trial:
+    return make_trial(method="supervised", data=data, labelled=9, protocol=protocol, seed=seed)
+
+
+def test_a_leak_is_the_gain_on_the_same_pictures_of_the_same_seed(tmp_path):
+    dice = [
+        (leak_trial("without-kin", 0), {"a": 0.5, "b": 0.7}),
+        (leak_trial("without-kin", 1), {"b": 0.6, "c": 0.4, "d": 0.5}),
+        (leak_trial("without-kin", 2), {"a": 0.0, "d": 0.0}),
+        (leak_trial("with-kin", 1), {"b": 0.7, "c": 0.5, "d": 0.6}),
+        (leak_trial("with-kin", 0), {"a": 0.8, "b": 1.0}),
+        (leak_trial("with-itself", 1), {"b": 0.9, "c": 0.4, "d": 0.5}),
+        (leak_trial("with-kin", 0, "isic2018"), {"x": 1.0}),
+    ]
+    table = leak_table(write(tmp_path, dice))
+    assert [row[:4] for row in table.rows] == [
+        ("cvc-clinicdb", "others of its group", "55.0", "75.0"),
+        ("cvc-clinicdb", "the picture itself", "50.0", "60.0"),
+    ]
+    assert table.rows[0][4].startswith("+20.0 [+10.0, +30.0]") and table.rows[0][5:] == ("2/3", "9")
+    assert table.rows[1][4].startswith("+10.0 [") and table.rows[1][5] == "3"
+    items = {(item.trial.protocol, item.trial.seed): item for item in read_spec_evidence(tmp_path)[:-1]}
+    found = gains([(items["without-kin", seed], items["with-kin", seed]) for seed in (0, 1)])
+    nan = float("nan")
+    np.testing.assert_allclose(found, [[0.3, 0.3, nan, nan], [nan, 0.1, 0.1, 0.1]])
+
+
+def test_evidence_of_a_spec_says_what_is_missing_and_leaves_out_what_it_no_longer_lists(tmp_path):
+    spec = read_spec(project_root() / "experiments" / "drawn" / "polyps.yaml")
+    dice = dict.fromkeys((*ODD, *EVEN), 0.5)
+    folder = tmp_path / "drawn" / "polyps"
+    write(folder, [(trial, dice) for trial in (*spec.trials[:2], drawn_trial(0, n=9))])
+    table = transfer_table(folder)
+    assert table.note.startswith(f"2 of {len(spec.trials)} trials have been run")
+    assert [row[0] for row in table.rows] == ["synth, tested on kvasir-seg"] and table.rows[0][4] == "2 × 2"
+    write(folder, [(trial, dice) for trial in spec.trials])
+    assert transfer_table(folder).note == ""
+
+
+def test_the_old_ablation_is_the_loss_against_the_same_seed(tmp_path):
     path = tmp_path / "ablation.csv"
     lines = ["without,seed,ph2_report,ph2_report_n,steps,size,n,device,torch,commit,code"]
     for without, seed, dice in (("", 0, 0.9), ("", 1, 0.8), ("hair", 0, 0.85), ("ink+chart", 1, 0.81)):
         lines.append(f"{without},{seed},{dice},67,2,64,9,cpu,2,c,d")
     path.write_text("\n".join(lines))
-    rows = {row[0]: row[1:] for row in ablation_table(path).rows}
+    rows = {row[0]: row[1:] for row in csv_tables.ablation_table(path).rows}
     assert rows == {"nothing: Dice %": ("85.0", "2"), "hair": ("+5.0", "1"), "ink + chart": ("-1.0", "1")}
 
 
-def test_a_leak_is_shown_with_n_interval_and_origin(tmp_path):
+def test_an_old_leak_is_shown_with_n_interval_and_origin(tmp_path):
     row = {"data": "ph2", "what": "the picture itself", "n_test": "7/8", "seeds": 2, "without": 0.5, "with": 0.75}
     row |= {"difference": 0.25, "low": 0.2, "high": 0.3, "net": "unet-s", "size": 64, "steps": 2, "device": "cpu"}
     row |= {"data_fingerprint": "f0", "torch": "2", "commit": "c", "code": "d", "command": "python benchmarks/leaks.py"}
     path = tmp_path / "leaks.csv"
     path.write_text(",".join(row) + "\n" + ",".join(map(str, row.values())))
-    table = leak_table(path)
+    table = csv_tables.leak_table(path)
     assert table.rows == (("ph2", "the picture itself", "50.0", "75.0", "+25.0 [+20.0, +30.0]", "7/8", "2"),)
     assert "ph2 (f0)" in table.origin and "benchmarks/leaks.py" in table.origin
 
 
 def test_missing_evidence_is_one_line_that_names_the_file(tmp_path):
-    for read in (ablation_table, leak_table, lambda path: group_results(path.parent)):
+    for read in (ablation_table, leak_table, transfer_table, group_results):
         with pytest.raises(InputError, match=r"\.csv is missing or empty.*results/README"):
-            read(tmp_path / "none.csv")
+            read(tmp_path)
 
 
 def test_groups_that_cannot_be_compared_say_why():

@@ -12,6 +12,7 @@ from tutseg.metrics import DISTANCES
 from tutseg.papers.claims import paired_bootstrap
 from tutseg.training.evidence import Finished, read_run, read_spec_evidence
 from tutseg.training.run import Run
+from tutseg.training.spec import spec_of
 from tutseg.training.tasks import task_of
 
 
@@ -130,6 +131,17 @@ def group_results(folder: Path, names: Callable[[Finished], str | None] | None =
     return in_groups(read_spec_evidence(folder), names, **rest)
 
 
+def of_spec(folder: Path) -> tuple[list[Finished], str]:
+    """The committed evidence of a spec as it stands now, and in a sentence what is still to be run (empty: nothing)."""
+    items, spec = read_spec_evidence(folder), spec_of(folder)
+    if spec is None:
+        return items, ""
+    wanted = {trial.id for trial in spec.trials}
+    items = [item for item in items if item.id in wanted]
+    short = f"{len(items)} of {len(wanted)} trials have been run; the others are missing here."
+    return items, short if len(items) < len(wanted) else ""
+
+
 def together(runs: Sequence[Run], names: Callable[[Run], str] | None = None) -> dict[str, list[Run]]:
     """Runs by name (their method's, unless `names` says otherwise), in the order given."""
     found: dict[str, list[Run]] = {}
@@ -192,7 +204,7 @@ def provenance(trials: Iterable[Finished], commands: bool = False) -> str:
         trains = task_of(trial.method).trains
         about = {"data": f"{trial.data} ({origin['data']})"}
         if trial.test_data:
-            about["tested on"] = f"{trial.test_data} ({origin.get('tested') or 'all'})"
+            about["tested on"] = trial.test_data + (f" ({origin['tested']})" if origin.get("tested") else "")
         if trains:
             about["net"] = f"{trial.net} at {trial.size} px"
             about["training"] = f"{trial.steps} steps of {trial.batch}" if trial.steps else ""

@@ -8,13 +8,9 @@ import json
 import statistics
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from tutseg.files import csv_rows, project_root, sha256
+from tutseg.files import csv_rows, project_root
 from tutseg.report.markdown import plain, raw, table
-
-if TYPE_CHECKING:
-    from tutseg.training.evidence import Finished
 
 # The package from its foundation up, with what a reader looks for in each room.
 _ROOMS = {
@@ -110,28 +106,9 @@ def _transfer(file_name: str) -> Callable[[Path], str]:
 
 def drawn_start(_: Path) -> str:
     """Few real labels with and without drawn pictures before them: ``results/drawn/start``."""
-    from tutseg.report.groups import in_groups, told
-    from tutseg.report.tables import difference_table, score_table
-    from tutseg.training.evidence import read_spec_evidence
+    from tutseg.report.drawn import start_tables
 
-    items = read_spec_evidence(_evidence("drawn/start"))
-    # drawn-only networks were tested on all pictures, the others on a fold
-    tested = set.intersection(*(set(item.default.per_image("dice")) for item in items))
-    untuned = lambda image: image in tested and int(sha256(image), 16) % 2 == 1
-
-    def name(item: "Finished") -> str:
-        if item.trial.data == "synth":
-            return "drawn pictures only, no real label"
-        begun = "after drawn pictures" if item.trial.inputs else "from scratch"
-        return f"{item.trial.method}, {item.n['labelled']} labels, {begun}"
-
-    groups = sorted(in_groups(items, name, keep=tested.__contains__), key=lambda group: group.mean)
-    half = {group.name: group for group in in_groups(items, name, keep=untuned)}
-    n = next(iter(half.values())).values.shape[1]
-    beside = {f"on the {n} test images the drawing was not tuned on": {k: told(g.mean) for k, g in half.items()}}
-    caption = "Dice on real pictures of networks that saw few real labels, with and without drawn pictures before"
-    made = (score_table(groups, caption, beside), difference_table(groups, groups[-1].name))
-    return "\n".join(raw(each._repr_html_()) for each in made)
+    return "\n".join(raw(each._repr_html_()) for each in start_tables(_evidence("drawn/start")))
 
 
 def _evidence(name: str) -> Path:

@@ -1,0 +1,104 @@
+"""What drawn pictures teach about real ones: tables of networks that trained on drawings."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from tutseg.files import sha256
+from tutseg.report.groups import Group, gain, in_groups, of_spec, provenance, told
+from tutseg.report.table import Table
+from tutseg.report.tables import difference_table, score_table
+from tutseg.training.evidence import Finished
+
+
+def untuned(image: str) -> bool:
+    """Whether a real picture is of the half that the drawing was not tuned on: the SHA-256 of its id is odd."""
+    return int(sha256(image), 16) % 2 == 1
+
+
+HALVES: dict[str, Callable[[str], bool]] = {"untuned": untuned, "tuned": lambda image: not untuned(image)}
+WHOLE = "nothing: Dice %"
+
+
+def transfer_table(folder: Path) -> Table:
+    """Networks that trained on drawings alone, tested on real pictures: the half that counts, and the other beside it.
+
+    Parameters
+    ----------
+    folder : Path
+        Evidence, such as ``results/drawn/transfer``.
+    """
+    items, missing = of_spec(folder)
+    name = lambda item: f"{item.trial.data}, tested on {item.trial.test_data}"
+    half = {what: in_groups(items, name, keep=keep) for what, keep in HALVES.items()}
+    tuned = {group.name: f"{told(group.mean)} (n = {group.n})" for group in half["tuned"]}
+    table = score_table(
+        half["untuned"],
+        "Real pictures that the drawing was not tuned on, and networks that saw drawn ones alone",
+        {"on the half it was tuned on": tuned},
+    )
+    return replace(table, note=missing)
+
+
+def start_tables(folder: Path) -> tuple[Table, Table]:
+    """Few real labels with and without drawn pictures before them, and the best of these minus each of the others.
+
+    Parameters
+    ----------
+    folder : Path
+        Evidence, ``results/drawn/start``.
+    """
+    items, missing = of_spec(folder)
+    # drawn-only networks were tested on all pictures, the others on a fold
+    tested = set.intersection(*(set(item.default.per_image("dice")) for item in items))
+
+    def name(item: Finished) -> str:
+        if item.trial.data == "synth":
+            return "drawn pictures only, no real label"
+        begun = "after drawn pictures" if item.trial.inputs else "from scratch"
+        return f"{item.trial.method}, {item.n['labelled']} labels, {begun}"
+
+    groups = sorted(in_groups(items, name, keep=tested.__contains__), key=lambda group: group.mean)
+    half = {group.name: group for group in in_groups(items, name, keep=lambda id: id in tested and untuned(id))}
+    n = next(iter(half.values())).values.shape[1]
+    beside = {f"on the {n} test images the drawing was not tuned on": {k: told(g.mean) for k, g in half.items()}}
+    caption = "Dice on real pictures of networks that saw few real labels, with and without drawn pictures before"
+    return replace(score_table(groups, caption, beside), note=missing), difference_table(groups, groups[-1].name)
+
+
+def ablation_table(folder: Path) -> Table:
+    """What each drawn feature is worth: Dice on real pictures with everything drawn, minus without the feature.
+
+    Parameters
+    ----------
+    folder : Path
+        Evidence, ``results/drawn/ablation``; the trials that leave nothing out are the reference.
+    """
+    items, missing = of_spec(folder)
+    name = lambda item: " + ".join(item.trial.data_options.get("without", ())) or WHOLE
+    columns: dict[str, dict[str, Group]] = {}
+    for data in dict.fromkeys(item.trial.test_data for item in items):
+        for what, keep in HALVES.items():
+            groups = in_groups((item for item in items if item.trial.test_data == data), name, keep=keep)
+            n = groups[0].values.shape[1]
+            columns[f"{data}, {what} half (n = {n})"] = {group.name: group for group in groups}
+    rows = [(row, *(_worth(groups, row) for groups in columns.values())) for row in dict.fromkeys(map(name, items))]
+    return Table(
+        ("left out", *columns),
+        tuple(rows),
+        "Dice points lost on real pictures when a drawn feature is left out: mean (each seed)",
+        missing,
+        provenance(items),
+    )
+
+
+def _worth(groups: dict[str, Group], row: str) -> str:
+    """What a row's networks lack of those that saw everything, over the seeds that both have."""
+    if row not in groups or WHOLE not in groups:
+        return "–"
+    if row == WHOLE:
+        return told(groups[row].mean)
+    lost = gain(groups[WHOLE], groups[row]).mean(1)
+    return f"{told(np.mean(lost), sign='+')} ({', '.join(told(each, sign='+') for each in lost)})"
