@@ -176,6 +176,7 @@ def test_two_versions_of_the_data_are_two_setups(run, collected, tmp_path):
 def test_a_variant_is_not_the_method(run, collected):
     """Neither an option that the paper's row does not have, nor what only our studies change."""
     variants = [*seeds(run, method="dme-fd", options={"tau": 0.5}), *seeds(run, augment="strong")]
+    variants += seeds(run, protocol="with-kin")
     assert all(entry.state != "ours" for entry in entries("dme-fd", None, collected(*variants)))
     combine = seeds(run, method="dme-fd", options={"combine": "intersect"})
     found = [e for e in entries("dme-fd", None, collected(*combine)) if e.state == "ours"]

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from tutseg.audit.cell import Cell
+from tutseg.data.splits import LEAKS
 from tutseg.files import canonical_json
 from tutseg.papers.claims import (
     MIN_SEEDS,
@@ -185,6 +186,8 @@ def _fits(item: Finished, wanted: Mapping[str, Any]) -> bool:
     if options.keys() - {name for name, value in wanted["options"].items() if value is not None}:
         return False
     if any(item.fields[name] != Trial.model_fields[name].default for name in STUDY_FIELDS if name not in wanted):
+        return False
+    if item.trial.protocol in LEAKS:
         return False
     return matches(wanted, item.fields | {"options": options})
 
