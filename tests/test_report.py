@@ -156,8 +156,8 @@ def test_a_leak_is_the_gain_on_the_same_pictures_of_the_same_seed(tmp_path):
         ("cvc-clinicdb", "others of its group", "55.0", "75.0"),
         ("cvc-clinicdb", "the picture itself", "50.0", "60.0"),
     ]
-    assert table.rows[0][4].startswith("+20.0 [+10.0, +30.0]") and table.rows[0][5:] == ("2/3", "9")
-    assert table.rows[1][4].startswith("+10.0 [") and table.rows[1][5] == "3"
+    assert table.rows[0][4].startswith("+20.0 [+10.0, +30.0]") and table.rows[0][5:] == ("higher", "2/3", "9")
+    assert table.rows[1][4].startswith("+10.0 [") and table.rows[1][6] == "3"
     items = {(item.trial.protocol, item.trial.seed): item for item in read_spec_evidence(tmp_path)[:-1]}
     found = gains([(items["without-kin", seed], items["with-kin", seed]) for seed in (0, 1)])
     nan = float("nan")

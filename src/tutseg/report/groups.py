@@ -178,6 +178,11 @@ def differences(groups: Sequence[Group], reference: str) -> list[tuple[str, floa
     return [(group.name, *paired(of[reference], group)) for group in groups if group.name != reference]
 
 
+def direction(low: float, high: float) -> str:
+    """What the interval of a difference allows one to say."""
+    return "higher" if low > 0 else "lower" if high < 0 else "undecided (interval covers zero)"
+
+
 def scale_of(score: str) -> float:
     """From a score to what a table prints: per cent of a share, pixels of a distance."""
     return 1.0 if score in DISTANCES else 100.0

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from tutseg.papers.claims import paired_bootstrap
-from tutseg.report.groups import of_spec, provenance, told
+from tutseg.report.groups import direction, of_spec, provenance, told
 from tutseg.report.table import Table
 from tutseg.training.evidence import Finished
 
@@ -33,13 +33,14 @@ def leak_table(folder: Path) -> Table:
             without, leaked = (np.mean([each.default.means["dice"]["per_image"] for each in side])
                                for side in zip(*pairs, strict=True))  # fmt: skip
             gain = gains(pairs)
-            low, high = (told(end, sign="+") for end in paired_bootstrap(gain))
+            ends = paired_bootstrap(gain)
+            low, high = (told(end, sign="+") for end in ends)
             n = "/".join(str(count) for count in np.isfinite(gain).sum(1))
             found = f"{told(leaked - without, sign='+')} [{low}, {high}]"
             trained = str(pairs[0][0].n["labelled"])
-            rows.append((data, what, told(without), told(leaked), found, n, trained))
+            rows.append((data, what, told(without), told(leaked), found, direction(*ends), n, trained))
     return Table(
-        ("data set", "in training for each test picture", "Dice % without", "Dice % with", "gain [95 % interval]",
+        ("data set", "in training for each test picture", "Dice % without", "Dice % with", "gain [95 % interval]", "with the leak it is",
          "test pictures, by seed", "training pictures"),
         tuple(rows),
         "The same test pictures and equally many training pictures, without and with a leak",

@@ -11,6 +11,7 @@ from tutseg.papers.tables import find_cells
 from tutseg.report.groups import (
     Group,
     differences,
+    direction,
     group_results,
     heading,
     paired,
@@ -183,7 +184,7 @@ def difference_table(groups: Sequence[Group], reference: str) -> Table:
     score, rows = groups[0].score, []
     for name, *numbers in differences(groups, reference):
         _, low, high = numbers
-        verdict = "higher" if low > 0 else "lower" if high < 0 else "undecided (interval covers zero)"
+        verdict = direction(low, high)
         effect, low, high = (told(value, score, "+") for value in numbers)
         rows.append((f"{reference} − {name}", effect, f"{low} to {high}", verdict))
     unit = "pixels" if scale_of(score) == 1 else "points"
