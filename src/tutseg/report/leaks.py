@@ -40,8 +40,8 @@ def leak_table(folder: Path) -> Table:
             trained = str(pairs[0][0].n["labelled"])
             rows.append((data, what, told(without), told(leaked), found, direction(*ends), n, trained))
     return Table(
-        ("data set", "in training for each test picture", "Dice % without", "Dice % with", "gain [95 % interval]", "with the leak it is",
-         "test pictures, by seed", "training pictures"),
+        ("data set", "in training for each test picture", "Dice % without", "Dice % with", "gain [95 % interval]",
+         "with the leak it is", "test pictures, by seed", "training pictures"),
         tuple(rows),
         "The same test pictures and equally many training pictures, without and with a leak",
         missing,
