@@ -37,10 +37,13 @@ class GroupNormNet(EncoderDecoder):
         fine = self.encoder[0](images)
         return [fine, self.encoder[1](fine)]
 
-    def decode(self, features: list[Tensor]) -> Output:
+    def join(self, features: list[Tensor]) -> Tensor:
         fine, coarse = features
-        decoded = self.decoder(torch.cat([fine, self.up(coarse)], dim=1))
-        return Output(self.head(decoded), features=tuple(features), decoded=decoded)
+        return torch.cat([fine, self.up(coarse)], dim=1)
+
+    def finish(self, joined: Tensor) -> Output:
+        decoded = self.decoder(joined)
+        return Output(self.head(decoded), decoded=decoded)
 
 
 def build(in_size: int) -> GroupNormNet:

@@ -44,9 +44,12 @@ class TwoHeads(EncoderDecoder):
     def encode(self, images: Tensor) -> list[Tensor]:
         return [self.encoder(images)]
 
-    def decode(self, features: list[Tensor]) -> Output:
-        decoded = self.up(features[-1])
-        return Output(self.head(decoded), {"sdf": torch.tanh(self.sdf(decoded))}, tuple(features), decoded)
+    def join(self, features: list[Tensor]) -> Tensor:
+        return features[-1]
+
+    def finish(self, joined: Tensor) -> Output:
+        decoded = self.up(joined)
+        return Output(self.head(decoded), {"sdf": torch.tanh(self.sdf(decoded))}, decoded=decoded)
 
 
 class Plain(nn.Module):

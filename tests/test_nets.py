@@ -74,6 +74,25 @@ class TestContract:
             perturbed = [*maps[:i], one + torch.randn_like(one), *maps[i + 1 :]]
             assert not torch.equal(net.decode(perturbed).logits, out.logits), f"map {i} is not used"
 
+    def test_the_last_block_sees_the_finest_map_and_all_that_came_up(self, name):
+        net = make(name, 64)
+        maps = net.encode(images(2, 64))
+        joined = net.join(maps)
+        assert joined.shape[0] == 2 and joined.shape[2:] == maps[0].shape[2:]
+        assert any(
+            torch.equal(part, maps[0]) for part in (joined[:, : maps[0].shape[1]], joined[:, -maps[0].shape[1] :])
+        )
+        out = net.finish(joined)
+        assert torch.equal(out.logits, net.decode(maps).logits) and out.features == ()
+        assert not torch.equal(net.finish(joined * 2).logits, out.logits)
+        own = {id(p) for part in (net.encoder, net.head) for p in part.parameters()}
+        loss, names = net.finish(joined.detach()).logits.square().mean(), dict(net.named_parameters())
+        found = torch.autograd.grad(loss, list(names.values()), allow_unused=True)
+        last = [n for (n, p), g in zip(names.items(), found, strict=True) if g is not None and id(p) not in own]
+        kinds = [net.get_submodule(n.rpartition(".")[0]) for n in last if n.endswith("weight")]
+        assert sum(isinstance(kind, nn.Conv2d) for kind in kinds) == (0 if name.startswith("swin") else 2)
+        assert last and all(n.startswith((f"decoder.{len(net.decoder) - 1}.", "norm", "final_expand")) for n in last)
+
     def test_gives_what_its_card_says(self, name):
         gives, net = set(CARDS[name].gives), make(name, 64)
         out = net(images(1, 64), features=True)

@@ -584,9 +584,11 @@ class TestCCVC:
         method, batch = built("ccvc", drop=0.0, conflict=3.0), batch_for("ccvc")
         with torch.no_grad():  # make the branches disagree
             method.branch1.head.bias -= method.branch1(batch["unlabelled"].image).logits.median()
-            out2 = method.branch2(batch["unlabelled"].image, features=True)
         terms = method.eval().losses(batch, MIDDLE)  # running statistics: the same for any batch
-        z1, z2 = method.branch1(batch["unlabelled"].image).logits, method.branch2.head(method.mapping(out2.decoded))
+        z1, net = method.branch1(batch["unlabelled"].image).logits, method.branch2
+        fine, coarse = net.encode(batch["unlabelled"].image)
+        mapped = method.mapping(torch.cat([fine, net.up(coarse)], dim=1))
+        z2 = net.head(net.decoder(mapped))
         y1, y2 = (z1 >= 0).float(), (z2 >= 0).float()
         weight = 1 + 2 * (y1 != y2)
         assert 0 < (y1 != y2).float().mean() < 1
@@ -599,8 +601,12 @@ class TestCCVC:
         second = [*method.branch2.parameters(), *method.mapping.parameters()]
         assert all(moved(terms["con1"], method.branch1.parameters())) and not any(moved(terms["con1"], second))
         assert any(moved(terms["con2"], second)) and not any(moved(terms["con2"], method.branch1.parameters()))
-        before_head = [p for name, p in method.branch1.named_parameters() if not name.startswith("head")]
-        assert all(moved(terms["dis"], before_head)) and any(moved(terms["dis"], method.mapping.parameters()))
+        last = lambda net: [*net.decoder.parameters(), *net.head.parameters()]
+        before = [
+            p for net in (method.branch1, method.branch2) for part in (net.encoder, net.up) for p in part.parameters()
+        ]
+        assert all(moved(terms["dis"], [*before, *method.mapping.parameters()]))
+        assert not any(moved(terms["dis"], [*last(method.branch1), *last(method.branch2)]))
 
     def test_each_side_of_the_discrepancy_is_detached_in_turn(self):
         f1, f2 = torch.randn(2, 2, 5, 3, 3).unbind(0)
@@ -615,7 +621,25 @@ class TestCCVC:
         with torch.no_grad():
             for p in method.mapping.parameters():
                 p.zero_()
-        constant = torch.sigmoid(method.branch2.head.bias)
+            nothing = method.branch2.decoder(torch.zeros(2, 8, 16, 16))
+        constant = torch.sigmoid(method.branch2.head(nothing))
         p1, p2, mean = (method.predict(images, view) for view in method.views)
-        assert torch.allclose(p2, constant.expand_as(p2)) and p1.std() > 0
+        assert torch.allclose(p2, constant) and not torch.allclose(p1, method.branch2(images).logits.sigmoid())
         assert torch.allclose(mean, (p1 + p2) / 2)
+
+    @pytest.mark.parametrize(
+        ("net", "channels"), [("unet-s", 16), ("mobilenet-unet", 16 + 48), ("swin-unet-s", 2 * 32)]
+    )
+    def test_the_mapping_keeps_the_channels_that_meet_before_the_last_block(self, net, channels):
+        method = built("ccvc", net, 64)
+        assert method.mapping[0].weight.shape == (channels, channels, 1, 1)
+
+    def test_whole_channels_are_dropped_before_the_last_block_in_training_alone(self):
+        method, seen = built("ccvc", "tiny", 32), []
+        method.branch2.decoder[-1].register_forward_pre_hook(lambda module, args: seen.append(args[0].flatten(2)))
+        batch = batch_for("ccvc", 20, 20, 32)
+        method.losses(batch, MIDDLE)
+        with torch.no_grad():
+            method.eval().predict(batch["labelled"].image, "branch2")
+        shares = [(channels == 0).all(2).float().mean().item() for channels in seen]
+        assert 0.4 < shares[0] < 0.75 and shares[1] < 0.1

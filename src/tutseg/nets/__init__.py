@@ -6,6 +6,7 @@ needs to know with which statistics an encoder was trained.
 Every segmentation net is an `EncoderDecoder` (`tutseg.nets.common`): ``net(images)`` is
 ``net.decode(net.encode(images))``, and ``net.encoder`` and ``net.head`` name its first and its last part. Methods that
 perturb features (CCT, UniMatch), look at them (PseudoSeg) or move all but the classifier (GTA-Seg) build on the pair.
+The decoder is two parts in turn, ``net.finish(net.join(maps))``: its last block, and all before it.
 """
 
 from collections.abc import Callable, Mapping, Sequence

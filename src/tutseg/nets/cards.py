@@ -9,7 +9,7 @@ class NetCard:
 
     `parameters` is our count at the published size, written down so that a list needs no torch; a test counts them.
     `weights` is the pretrained file of its encoder (`tutseg.weights`), or empty. `gives` is what a method may ask of it
-    (`Method.needs`): "encode", the two halves of an `EncoderDecoder`; "decoded", the features in front of its ``head``;
+    (`Method.needs`): "encode", the parts of an `EncoderDecoder`; "decoded", the features in front of its ``head``;
     "prompt", a `Promptable`; and the name of every further head, such as "sdf".
     """
 

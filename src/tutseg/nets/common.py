@@ -1,5 +1,7 @@
 """What the nets share: two halves, normalisation, the double convolution, a U-Net on timm's encoders, loading one."""
 
+from dataclasses import replace
+
 import torch
 import torch.nn.functional as F
 from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
@@ -36,7 +38,8 @@ class EncoderDecoder(nn.Module):
     """A net in two halves, so that a method can perturb what goes from one to the other.
 
     A subclass sets `encoder` (all parameters that `encode` uses) and `head` (the last 1x1 convolution); its other
-    parameters are the decoder's. Nothing is remembered between `encode` and `decode`.
+    parameters are the decoder's. Nothing is remembered between `encode` and `decode`, or between the two parts of
+    `decode`, at whose joint a method can step in (CCVC).
     """
 
     encoder: nn.Module
@@ -46,9 +49,20 @@ class EncoderDecoder(nn.Module):
         """Images ``(B, 3, H, W)`` in [0, 1] to all that the decoder sees, ``(B, C_i, h_i, w_i)``, fine to coarse."""
         raise NotImplementedError
 
-    def decode(self, features: list[Tensor]) -> Output:
-        """What `encode` returned, perhaps perturbed, to logits and heads, with those maps and the decoded features."""
+    def join(self, features: list[Tensor]) -> Tensor:
+        """What `encode` returned, perhaps perturbed, to what the decoder's last block sees, ``(B, C, h, w)``.
+
+        In a U-Net these are the finest skip and what came up to it, concatenated.
+        """
         raise NotImplementedError
+
+    def finish(self, joined: Tensor) -> Output:
+        """The last block and the heads: what `join` returned to logits, heads and the decoded features."""
+        raise NotImplementedError
+
+    def decode(self, features: list[Tensor]) -> Output:
+        """`finish` after `join`, with the maps that came in."""
+        return replace(self.finish(self.join(features)), features=tuple(features))
 
     def forward(self, images: Tensor, features: bool = False) -> Output:
         """`decode` after `encode`; the features are dropped unless asked for."""
@@ -93,14 +107,21 @@ class PyramidUNet(EncoderDecoder):
         """Images ``(B, 3, H, W)`` to five maps at strides 2 to 32."""
         return self.encoder(self.normalise(images))
 
-    def decode(self, features: list[Tensor]) -> Output:
-        """The maps of `encode` to logits at the images' size; decoded is ``(B, C, H/2, W/2)``."""
-        *skips, x = features
-        for block, skip in zip(self.decoder, reversed(skips), strict=True):
-            x = F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
-            x = block(torch.cat([skip, x], dim=1))
-        logits = F.interpolate(self.head(x), scale_factor=2.0, mode="bilinear", align_corners=False)
-        return Output(logits, features=tuple(features), decoded=x)
+    def join(self, features: list[Tensor]) -> Tensor:
+        """The maps of `encode` to the input of the last double convolution, at half the resolution."""
+        finest, *skips, x = features
+        for block, skip in zip(self.decoder[:-1], reversed(skips), strict=True):
+            x = block(torch.cat([skip, _twice(x)], dim=1))
+        return torch.cat([finest, _twice(x)], dim=1)
+
+    def finish(self, joined: Tensor) -> Output:
+        """What `join` returned to logits at the images' size; decoded is ``(B, C, H/2, W/2)``."""
+        x = self.decoder[-1](joined)
+        return Output(_twice(self.head(x)), decoded=x)
+
+
+def _twice(x: Tensor) -> Tensor:
+    return F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
 
 
 def load_encoder(encoder: nn.Module, tensors: dict[str, Tensor], file: str) -> None:

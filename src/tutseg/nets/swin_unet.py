@@ -38,7 +38,7 @@ class PatchExpand(nn.Module):
 
 
 class DecoderStage(nn.Module):
-    """Skip (concatenate, one linear layer), then Swin blocks, windows shifted in every second one."""
+    """One linear layer over features and skip, then Swin blocks, windows shifted in every second one."""
 
     def __init__(self, channels: int, grid: int, heads: int, window: int, drop_path: list[float]) -> None:
         super().__init__()
@@ -57,9 +57,9 @@ class DecoderStage(nn.Module):
             )
         )
 
-    def forward(self, x: Tensor, skip: Tensor) -> Tensor:
-        """Both ``(B, grid, grid, channels)``."""
-        return self.blocks(self.merge(torch.cat([x, skip], dim=-1)))
+    def forward(self, joined: Tensor) -> Tensor:
+        """Features and skip, concatenated: ``(B, grid, grid, 2 channels)`` to ``(B, grid, grid, channels)``."""
+        return self.blocks(self.merge(joined))
 
 
 class SwinUNet(EncoderDecoder):
@@ -130,13 +130,18 @@ class SwinUNet(EncoderDecoder):
         maps[-1] = self.encoder.norm(x)
         return [m.permute(0, 3, 1, 2) for m in maps]
 
-    def decode(self, features: list[Tensor]) -> Output:
-        """The maps of `encode` to logits; decoded is ``(B, embed, S, S)``."""
-        *skips, x = (m.permute(0, 2, 3, 1) for m in features)
-        for expand, stage, skip in zip(self.expand, self.decoder, reversed(skips), strict=True):
-            x = stage(expand(x), skip)
+    def join(self, features: list[Tensor]) -> Tensor:
+        """The maps of `encode` to the input of the last stage, ``(B, 2 embed, S/4, S/4)``."""
+        finest, *skips, x = (m.permute(0, 2, 3, 1) for m in features)
+        for expand, stage, skip in zip(self.expand[:-1], self.decoder[:-1], reversed(skips), strict=True):
+            x = stage(torch.cat([expand(x), skip], dim=-1))
+        return torch.cat([self.expand[-1](x), finest], dim=-1).permute(0, 3, 1, 2)
+
+    def finish(self, joined: Tensor) -> Output:
+        """What `join` returned to logits; decoded is ``(B, embed, S, S)``."""
+        x = self.decoder[-1](joined.permute(0, 2, 3, 1))
         decoded = self.final_expand(self.norm(x)).permute(0, 3, 1, 2)
-        return Output(self.head(decoded), features=tuple(features), decoded=decoded)
+        return Output(self.head(decoded), decoded=decoded)
 
 
 def _init_linear(module: nn.Module) -> None:

@@ -36,12 +36,17 @@ class UNet(EncoderDecoder):
             maps.append(block(self.down(maps[-1])))
         return maps
 
-    def decode(self, features: list[Tensor]) -> Output:
-        """The maps of `encode` to logits; decoded is ``(B, width, H, W)``."""
-        *skips, x = features
-        for up, block, skip in zip(self.up, self.decoder, reversed(skips), strict=True):
+    def join(self, features: list[Tensor]) -> Tensor:
+        """The maps of `encode` to the input of the last double convolution, ``(B, 2 width, H, W)``."""
+        finest, *skips, x = features
+        for up, block, skip in zip(self.up[:-1], self.decoder[:-1], reversed(skips), strict=True):
             x = block(torch.cat([skip, up(x)], dim=1))
-        return Output(self.head(x), features=tuple(features), decoded=x)
+        return torch.cat([finest, self.up[-1](x)], dim=1)
+
+    def finish(self, joined: Tensor) -> Output:
+        """What `join` returned to logits; decoded is ``(B, width, H, W)``."""
+        x = self.decoder[-1](joined)
+        return Output(self.head(x), decoded=x)
 
 
 def build(in_size: int, width: int = 32) -> UNet:

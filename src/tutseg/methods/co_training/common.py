@@ -68,11 +68,11 @@ def inference(net: nn.Module) -> Iterator[None]:
 
 
 @torch.no_grad()
-def dry_run(net: nn.Module, size: int) -> tuple[list[Tensor], Output]:
-    """What `net` makes of one black picture: all encoder maps and the output, for their shapes."""
+def dry_run(net: nn.Module, size: int) -> tuple[list[Tensor], Tensor]:
+    """What `net` makes of one black picture: all encoder maps, and what its last block sees, for their shapes."""
     with inference(net):
         maps = net.encode(torch.zeros(1, 3, size, size))
-        return maps, net.decode(maps)
+        return maps, net.join(maps)
 
 
 class OneNet(Method):
@@ -114,8 +114,8 @@ class TwoBranch(Method):
         return torch.stack([torch.sigmoid(self.branch(images, i).logits.float()) for i in branches]).mean(0)
 
     def branch(self, images: Tensor, which: int) -> Output:
-        """Output of branch 1 or 2, features included."""
-        return (self.branch1 if which == 1 else self.branch2)(images, features=True)
+        """Output of branch 1 or 2."""
+        return (self.branch1 if which == 1 else self.branch2)(images)
 
     def features(self, images: Tensor) -> list[Tensor]:
         """Bottlenecks of branch 1 and branch 2."""
