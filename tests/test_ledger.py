@@ -13,11 +13,13 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from tutseg.errors import InputError
 from tutseg.files import atomic_write, csv_text
 from tutseg.papers import ledger
-from tutseg.papers.claims import load_claims, paired_bootstrap
+from tutseg.papers.claims import load_claims
+from tutseg.papers.intervals import paired_interval
 from tutseg.papers.ledger import coverage, entries, verdicts
 from tutseg.papers.tables import load_paper, papers
 from tutseg.report import ledger as drawn
@@ -123,8 +125,8 @@ def test_a_cell_is_the_mean_over_images_and_seeds_with_its_spread_and_interval(r
         ours = cell(entries("dme-fd", 1, evidence)).ours
         assert ours.value == pytest.approx(100 * values.mean(), abs=1e-3)
         assert ours.spread == pytest.approx(100 * values.mean(1).std(ddof=1), abs=1e-3)
-        assert (ours.seeds, ours.n_images, ours.by) == (3, IMAGES, "bootstrap")
-        assert (ours.low, ours.high) == pytest.approx([100 * end for end in paired_bootstrap(values)])
+        assert (ours.seeds, ours.n_images, ours.by) == (3, IMAGES, "images")
+        assert (ours.low, ours.high) == pytest.approx([100 * end for end in paired_interval(values)])
         assert ours.setup.startswith("mobilenet-unet at 96 px, 300 steps")
 
 
@@ -132,21 +134,23 @@ def test_jaccard_comes_from_the_dice_of_each_image_and_not_from_its_mean(run, co
     ours = cell(entries("dme-fd", 1, collected(*seeds(run))), "jaccard").ours
     values = np.stack([scores(0, seed) for seed in range(3)])
     each = values / (2 - values)
-    assert (ours.low, ours.high) == pytest.approx([100 * end for end in paired_bootstrap(each)])
+    assert (ours.low, ours.high) == pytest.approx([100 * end for end in paired_interval(each)])
     assert ours.value == pytest.approx(100 * each.mean(), abs=1e-3)
     assert abs(ours.value - 100 * values.mean() / (2 - values.mean())) > 0.1
 
 
 def test_a_score_without_images_has_the_interval_of_its_two_deviations(run, collected):
-    """The variances of the mean over three seeds and over 40 images add up."""
+    """Half-widths over three seeds and over 40 images add like the legs of a right triangle."""
     trials = seeds(run)
     ours = cell(entries("dme-fd", 1, collected(*trials)), "precision").ours
     values = np.sqrt(np.stack([scores(0, seed) for seed in range(3)]))
-    half = 196 * np.sqrt(values.mean(1).var(ddof=1) / 3 + (values.std(1) ** 2).mean() / IMAGES)
-    assert ours.by == "normal"
+    over_seeds = stats.t.ppf(0.975, 2) * stats.sem(values.mean(1))
+    over_images = stats.t.ppf(0.975, IMAGES - 1) * np.sqrt((values.std(1) ** 2).mean() / IMAGES)
+    half = 100 * np.hypot(over_seeds, over_images)
+    assert ours.by == "deviations"
     assert (ours.high - ours.low) / 2 == pytest.approx(half, rel=1e-3)
     whole = cell(entries("dme-fd", 1, read_evidence(Path("nowhere"))), "precision").ours
-    assert whole.by == "bootstrap" and (whole.high - whole.low) / 2 == pytest.approx(half, rel=0.15)
+    assert whole.by == "images" and (whole.high - whole.low) / 2 == pytest.approx(half, rel=0.15)
 
 
 def test_one_seed_has_neither_spread_nor_interval(run, collected):

@@ -266,16 +266,6 @@ def test_convexity_bound_under_every_averaging(rows, k):
     assert j == pytest.approx(d / (2 - d), abs=1e-12)
 
 
-def test_interval():
-    rng = np.random.default_rng(0)
-    values = rng.normal(0.8, 0.1, 400)
-    low, high = metrics.interval(values)
-    half = 1.96 * values.std() / np.sqrt(400)  # the normal approximation, good to a few percent at n = 400
-    assert low == pytest.approx(values.mean() - half, abs=0.1 * half)
-    assert high == pytest.approx(values.mean() + half, abs=0.1 * half)
-    assert metrics.interval(values) == (low, high) and metrics.interval([0.5] * 7) == (0.5, 0.5)
-
-
 def test_imports_no_torch():
     import subprocess
     import sys

@@ -257,11 +257,3 @@ def score(
 ) -> dict[str, dict[str, dict[str, float]]]:
     """Every score of N predictions under every averaging: `per_image`, then `table_from_counts`."""
     return table_from_counts(per_image(prediction, truth, ids), batch)
-
-
-def interval(values: ArrayLike, seed: int = 0, n: int = 2000) -> tuple[float, float]:
-    """95 % percentile-bootstrap interval of the mean of `values` ``(N,)``, from `n` resamples."""
-    values = np.asarray(values, dtype=np.float64)
-    draws = np.random.default_rng(seed).integers(len(values), size=(n, len(values)))
-    low, high = np.percentile(values[draws].mean(axis=1), [2.5, 97.5])
-    return float(low), float(high)

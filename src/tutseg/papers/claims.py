@@ -3,18 +3,11 @@
 A claim names two rows of a printed table (or a chain of rows) and says which is better. `paper_effect` computes what
 the paper's own cells give; `decide` asks the per-image scores of finished trials the same question.
 
-The test is a paired bootstrap: the difference between two methods on the same image with the same seed, averaged over
-images and then over seeds. Resampling draws seeds as blocks and, within them, images by their id. Seeds share their
-test images, so one draw of images serves all drawn seeds: drawing images anew for every seed would treat k looks at
-one image as k images and make the interval too narrow by up to the square root of k. The price (Owen 2007, "The
-pigeonhole bootstrap") is that noise of one image under one seed is counted up to three times: the interval errs to
-the wide side. It is the 95 % percentile interval. Few seeds limit it: if seeds alone varied, it could cover the truth
-at most 1 - 2^(1-k) of the time, 75 % for three seeds and 94 % for five.
+Ours is the paired difference on the same image with the same seed, and its interval that of `paired_interval`.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
@@ -22,14 +15,13 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, mo
 
 from tutseg.errors import InputError
 from tutseg.files import canonical_json
+from tutseg.papers.intervals import paired_interval
 from tutseg.papers.tables import Cell, Setting, find_cells, matches, paper_folder, papers, read_yaml, trial_of
 
 if TYPE_CHECKING:
     import pandas
 
 MIN_SEEDS = 3
-RESAMPLES = 2000
-LEVEL = 0.95
 
 Kind = Literal["superior", "noninferior", "equivalent", "monotone", "threshold"]
 Word = Literal["reproduced", "not reproduced", "inconclusive", "not attempted"]
@@ -219,45 +211,6 @@ def trials_needed(claim: Claim) -> list[dict[str, Any]]:
     return [trial_of(claim.paper, side.row, {**claim.setting, **side.setting}) for side in claim.sides]
 
 
-def paired_bootstrap(
-    differences: np.ndarray, resamples: int = RESAMPLES, level: float = LEVEL, seed: int = 0
-) -> tuple[float, float]:
-    """Percentile interval of the mean over seeds of the mean over images.
-
-    Parameters
-    ----------
-    differences : numpy.ndarray
-        ``(k, n)``: by seed and image; NaN where a seed did not test an image.
-    resamples, level, seed : int, float, int
-        Number of resamples, coverage aimed at, and seed of the generator.
-
-    Returns
-    -------
-    (low, high) : float
-    """
-    k, n = differences.shape
-    seeds = _draws(k, resamples, (seed, 0))
-    images = _draws(n, resamples, (seed, 1))
-    present = np.isfinite(differences)
-    total = images @ np.where(present, differences, 0.0).T
-    count = images @ present.T.astype(float)
-    # a seed none of whose images was drawn keeps its own mean
-    own = np.broadcast_to(np.nanmean(differences, axis=1), total.shape)
-    means = np.divide(total, count, out=own.copy(), where=count > 0)
-    statistic = (seeds * means).sum(axis=1) / k
-    low, high = np.quantile(statistic, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
-
-
-@lru_cache(maxsize=4)
-def _draws(n: int, resamples: int, seed: tuple[int, int]) -> np.ndarray:
-    """How often each of n items is drawn in n draws with replacement, ``(resamples, n)``; claims share the draws."""
-    drawn = np.random.default_rng(seed).integers(n, size=(resamples, n)) + n * np.arange(resamples)[:, None]
-    counts = np.bincount(drawn.ravel(), minlength=resamples * n).reshape(resamples, n).astype(float)
-    counts.flags.writeable = False
-    return counts
-
-
 class TrialRecords:
     """Per-image records, grouped by trial so that a hundred claims need not search them one by one.
 
@@ -285,8 +238,6 @@ class TrialRecords:
 def decide(
     claim: Claim,
     results: "TrialRecords | Iterable[Mapping[str, Any]] | pandas.DataFrame",
-    resamples: int = RESAMPLES,
-    seed: int = 0,
 ) -> Verdict:
     """Decide a claim from finished trials.
 
@@ -298,8 +249,6 @@ def decide(
         One record an image and trial: the trial's fields (``method``, ``data``, ``labelled``, ``seed``, ``fold``,
         ``options``, ...), ``id``, and the scores of the image as fractions or pixels. Records of several folds or
         test models of one seed are averaged by image; they must be of one protocol.
-    resamples, seed : int
-        Of `paired_bootstrap`.
 
     Returns
     -------
@@ -328,10 +277,10 @@ def decide(
         if not differences.size:
             why = f"{_named(claim, better)} and {_named(claim, worse)} share no image of the same seed"
             return Verdict("not attempted", None, None, None, 0, 0, why)
-        low, high = paired_bootstrap(differences, resamples, seed=seed)
+        low, high = paired_interval(differences)
         effects.append(float(np.nanmean(differences, axis=1).mean()))
-        lows.append(low)
-        highs.append(high)
+        lows.append(float(low))
+        highs.append(float(high))
         seeds.append(differences.shape[0])
         images.append(differences.shape[1])
 
@@ -340,11 +289,13 @@ def decide(
     else:
         effect, low, high = min(effects), min(lows), min(highs)
     word, why = _judge(claim, low, high, min(seeds))
+    if min(seeds) == 1:
+        return Verdict(word, effect, None, None, min(images), 1, why)
     return Verdict(word, effect, low, high, min(images), min(seeds), why)
 
 
 def _judge(claim: Claim, low: float, high: float, seeds: int) -> tuple[Word, str]:
-    interval = f"95 % interval [{low:.4f}, {high:.4f}]"
+    interval = f"95 % interval [{low:.4f}, {high:.4f}]" if seeds > 1 else "no interval"
     if seeds < MIN_SEEDS:
         return "inconclusive", f"{seeds} seed{'s' if seeds > 1 else ''} of the {MIN_SEEDS} needed; {interval}"
     if claim.kind == "equivalent":

@@ -26,10 +26,10 @@ from tutseg.papers.claims import (
     Verdict,
     decide,
     load_claims,
-    paired_bootstrap,
     paper_effect,
     trials_needed,
 )
+from tutseg.papers.intervals import interval_of_deviations, paired_interval
 from tutseg.papers.tables import cell_trials, load_paper, matches, papers
 from tutseg.training.evidence import Finished, read_evidence
 from tutseg.training.tasks import task_of
@@ -70,8 +70,7 @@ class Ours:
     low, high : float or None
         95 % interval; None with one seed.
     by : str
-        How the interval was made: "bootstrap" over seeds and images, or "normal" from the two deviations where only
-        these are kept.
+        What the interval was made from: the "images" of every seed, or the two "deviations" where only these are kept.
     n_images, seeds : int
         How many.
     trials : tuple of Finished
@@ -224,13 +223,11 @@ def _ours(cell: Cell, score: str, group: Sequence[Finished]) -> Ours:
     if values is not None:
         n = values.shape[1]
     if spread is not None and values is not None:
-        by, (low, high) = "bootstrap", paired_bootstrap(values)
+        by, (low, high) = "images", paired_interval(values)
     elif spread is not None and all(score in item.default.deviations for item in group):
-        # seeds and images are crossed: the variances of the two means add up
-        variance = spread**2 / len(seeds) + np.mean([item.default.deviations[score] ** 2 for item in group]) / n
-        half = 1.96 * float(np.sqrt(variance))
-        by, low, high = "normal", float(means.mean()) - half, float(means.mean()) + half
-    scaled = [None if number is None else number * scale for number in (float(means.mean()), spread, low, high)]
+        over_images = np.mean([item.default.deviations[score] ** 2 for item in group])
+        by, (low, high) = "deviations", interval_of_deviations(means, over_images, n)
+    scaled = [None if number is None else float(number) * scale for number in (float(means.mean()), spread, low, high)]
     return Ours(*scaled, by=by, n_images=n, seeds=len(seeds), trials=tuple(group), score=score)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from tutseg.errors import InputError, unknown
 from tutseg.metrics import DISTANCES
-from tutseg.papers.claims import paired_bootstrap
+from tutseg.papers.intervals import image_interval, paired_interval
 from tutseg.training.evidence import Finished, read_run, read_spec_evidence
 from tutseg.training.run import Run
 from tutseg.training.spec import spec_of
@@ -61,10 +61,6 @@ class Group:
     def n(self) -> str:
         """Seeds × images."""
         return " × ".join(map(str, self.values.shape))
-
-    def interval(self) -> tuple[float, float]:
-        """95 % bootstrap interval of the mean over seeds and images."""
-        return paired_bootstrap(self.values)
 
 
 def in_groups(
@@ -167,7 +163,7 @@ def gain(a: Group, b: Group) -> np.ndarray:
 def paired(a: Group, b: Group) -> tuple[float, float, float]:
     """Mean of a − b over the seeds both have, and its 95 % interval."""
     each = gain(a, b)
-    return float(each.mean()), *paired_bootstrap(each)
+    return float(each.mean()), *paired_interval(each)
 
 
 def differences(groups: Sequence[Group], reference: str) -> list[tuple[str, float, float, float]]:
@@ -176,11 +172,6 @@ def differences(groups: Sequence[Group], reference: str) -> list[tuple[str, floa
     if reference not in of:
         raise unknown("group", reference, of)
     return [(group.name, *paired(of[reference], group)) for group in groups if group.name != reference]
-
-
-def direction(low: float, high: float) -> str:
-    """What the interval of a difference allows one to say."""
-    return "higher" if low > 0 else "lower" if high < 0 else "undecided (interval covers zero)"
 
 
 def scale_of(score: str) -> float:
@@ -196,6 +187,14 @@ def heading(score: str) -> str:
 def told(value: float, score: str = "dice", sign: str = "", decimals: int = 1) -> str:
     """A score for people: 0.8123 as "81.2" (per cent), a distance in pixels as it is."""
     return "–" if not np.isfinite(value) else f"{scale_of(score) * value:{sign}.{decimals}f}"
+
+
+def told_interval(values: np.ndarray, score: str = "dice", sign: str = "") -> str:
+    """The 95 % interval of a mean of scores ``(k, n)``: "66.8 to 72.7"; one seed's says that it is over images only."""
+    if values.shape[1] < 2:
+        return "–"
+    low, high = paired_interval(values) if len(values) > 1 else image_interval(values[0])
+    return f"{told(low, score, sign)} to {told(high, score, sign)}" + " (images only)" * (len(values) == 1)
 
 
 def provenance(trials: Iterable[Finished], commands: bool = False) -> str:

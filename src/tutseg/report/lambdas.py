@@ -6,8 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from tutseg.report.explorers import GridExplorer
-from tutseg.report.groups import provenance, told
-from tutseg.report.one_image import interval
+from tutseg.report.groups import provenance, told, told_interval
 from tutseg.report.table import Table
 from tutseg.training.evidence import Finished, read_spec_evidence
 from tutseg.training.one_image import VIEWS
@@ -50,7 +49,7 @@ def lambda_table(folder: Path) -> Table:
         ):
             spread = f"{told(found.mean())} ± {told(found.std(ddof=1))}"
             shown = ", ".join(f"{weight:g}" for weight in weights) or "–"
-            lines.append((rule, name, shown, spread, interval(found[None]), str(len(found))))
+            lines.append((rule, name, shown, spread, told_interval(found[None]), str(len(found))))
     return Table(
         ("cluster chosen by", "weights", "λ1, λ2, λ3", "Dice % ± sd over pictures", "95 % interval", "pictures"),
         tuple(lines),

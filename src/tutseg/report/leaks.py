@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tutseg.papers.claims import paired_bootstrap
-from tutseg.report.groups import direction, of_spec, provenance, told
+from tutseg.papers.intervals import direction, paired_interval
+from tutseg.report.groups import of_spec, provenance, told, told_interval
 from tutseg.report.table import Table
 from tutseg.training.evidence import Finished
 
@@ -33,12 +33,10 @@ def leak_table(folder: Path) -> Table:
             without, leaked = (np.mean([each.default.means["dice"]["per_image"] for each in side])
                                for side in zip(*pairs, strict=True))  # fmt: skip
             gain = gains(pairs)
-            ends = paired_bootstrap(gain)
-            low, high = (told(end, sign="+") for end in ends)
             n = "/".join(str(count) for count in np.isfinite(gain).sum(1))
-            found = f"{told(leaked - without, sign='+')} [{low}, {high}]"
+            found = f"{told(leaked - without, sign='+')} [{told_interval(gain, sign='+')}]"
             trained = str(pairs[0][0].n["labelled"])
-            rows.append((data, what, told(without), told(leaked), found, direction(*ends), n, trained))
+            rows.append((data, what, told(without), told(leaked), found, direction(*paired_interval(gain)), n, trained))
     return Table(
         ("data set", "in training for each test picture", "Dice % without", "Dice % with", "gain [95 % interval]",
          "with the leak it is", "test pictures, by seed", "training pictures"),

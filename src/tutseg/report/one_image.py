@@ -7,8 +7,8 @@ import numpy as np
 from torch import Tensor
 
 from tutseg.errors import InputError
-from tutseg.papers.claims import paired_bootstrap
-from tutseg.report.groups import Group, in_groups, provenance, told
+from tutseg.papers.intervals import paired_interval
+from tutseg.report.groups import Group, in_groups, provenance, told, told_interval
 from tutseg.report.table import Table
 from tutseg.report.tables import printed_cell
 from tutseg.training.evidence import Finished
@@ -19,12 +19,6 @@ ORACLE = "oracle"
 
 def _with_spread(group: Group) -> str:
     return f"{told(group.mean)} ± {told(group.seed_spread)}"
-
-
-def interval(values: np.ndarray, sign: str = "") -> str:
-    """The 95 % interval of a mean, in per cent: "66.8 to 72.7"."""
-    low, high = paired_bootstrap(values)
-    return f"{told(low, sign=sign)} to {told(high, sign=sign)}"
 
 
 def methods_table(items: Sequence[Finished], paper_rows: Mapping[str, str], data: str = "ph2") -> Table:
@@ -48,7 +42,7 @@ def methods_table(items: Sequence[Finished], paper_rows: Mapping[str, str], data
                 oracle.name,
                 printed_cell("s3-net", 1, paper_rows.get(oracle.name, ""), "dice", data=data),
                 _with_spread(oracle),
-                interval(oracle.values),
+                told_interval(oracle.values),
                 *(_with_spread(scored[view][i]) for view in ("oracle+4", "oracle+6", "darkest")),
                 oracle.n,
                 told(oracle.image_spread, decimals=0),
@@ -91,7 +85,7 @@ def areas_table(items: Sequence[Finished], paper_rows: Mapping[str, str], data: 
             for metric, group in zip(("hm", "xor"), pair, strict=True)
             for cell in (
                 printed_cell("s3-net", 1, row, metric, data=data),
-                f"{_with_spread(group)} ({interval(group.values)})",
+                f"{_with_spread(group)} ({told_interval(group.values)})",
             )
         ]
         lines.append((pair[0].name, *cells, pair[0].n))
@@ -118,9 +112,9 @@ def printed_table(items: Iterable[Finished], name: str, paper_row: str, data: st
         printed = printed_cell("s3-net", 1, paper_row, score, data=data)
         for view in ("oracle", "oracle+4"):
             (group,) = in_groups(own, score=score, view=view)
-            low, high = paired_bootstrap(group.values)
-            held = "inside" if low <= float(printed) / 100 <= high else "outside"
-            cells = (printed, _with_spread(group), interval(group.values), held, group.n)
+            low, high = paired_interval(group.values)
+            held = "–" if np.isnan(low) else "inside" if low <= float(printed) / 100 <= high else "outside"
+            cells = (printed, _with_spread(group), told_interval(group.values), held, group.n)
             lines.append((score.upper() if score != "dice" else "Dice", f"{VIEWS[view][1]} px", *cells))
     heads = ("score", "leak", "paper", "ours ± sd over seeds", "95 % interval", "print is", "n = seeds × images")
     return Table(heads, tuple(lines), f"{name}, oracle: every score %", origin=provenance(own), keys=2)
@@ -150,7 +144,7 @@ def size_table(items: Sequence[Finished], other: Sequence[Finished]) -> Table:
         for view in ("oracle", "oracle+4"):
             (one,), (two,) = (in_groups([item.on(shared) for item in part], view=view) for part in both)
             change = one.values - two.values
-            gain = f"{told(change.mean(), sign='+')} ({interval(change, '+')})"
+            gain = f"{told(change.mean(), sign='+')} ({told_interval(change, sign='+')})"
             lines.append((name, f"{VIEWS[view][1]} px", _with_spread(one), _with_spread(two), gain, one.n))
     if not lines:
         raise InputError("no picture was segmented at both sizes", "give trials of the same rows, pictures and seeds")
@@ -183,7 +177,7 @@ def ablation_table(items: Sequence[Finished], readings: Sequence[str] = ("paper"
         for reading in readings:
             group, base = found[f"{reading}-{terms}"], found[f"{reading}-ce"]
             gain = group.values - base.values
-            change = f"{told(gain.mean(), sign='+')} ({interval(gain, '+')})"
+            change = f"{told(gain.mean(), sign='+')} ({told_interval(gain, sign='+')})"
             cells += [_with_spread(group), "–" if group is base else change]
         lines.append(tuple(cells))
     heads = ["losses", "paper, PH2 (Table 2)"]
@@ -207,7 +201,7 @@ def robustness_table(items: Sequence[Finished]) -> Table:
     """Who keeps his labels when the picture changes: share of flipped pixels and Dice, a column a change."""
     found = robust(items)
     methods, changes = (list(dict.fromkeys(names)) for names in zip(*found, strict=True))
-    cell = lambda group: f"{told(group.mean)} ({interval(group.values)})"
+    cell = lambda group: f"{told(group.mean)} ({told_interval(group.values)})"
     lines = [
         (
             method,

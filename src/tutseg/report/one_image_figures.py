@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from matplotlib.figure import Figure as Canvas
 
-from tutseg.papers.claims import paired_bootstrap
+from tutseg.papers.intervals import paired_interval
 from tutseg.report.figure import INK, MARKERS, PALETTE, columns, legend_below, line_figure, sheet
 from tutseg.report.groups import gain, in_groups
 from tutseg.report.one_image import robust
@@ -28,7 +28,7 @@ def robustness_figure(items: Sequence[Finished]) -> tuple[Callable[[float], Canv
     for (method, change), of in found.items():
         for score in scores:
             values = 100 * of[score].values
-            means[score, method, change], ends[score, method, change] = values.mean(), paired_bootstrap(values)
+            means[score, method, change], ends[score, method, change] = values.mean(), paired_interval(values)
     seeds, pictures = next(iter(found.values()))["flips"].values.shape
     title = f"{pictures} pictures of {items[0].trial.data} at {items[0].trial.size} px, {seeds} seed(s)"
 
@@ -84,7 +84,7 @@ def evaluation_figure(items: Sequence[Finished]) -> tuple[Callable[[float], Canv
     oracle = [gain(a, b) for a, b in zip(base, seen_by["darkest"], strict=True)]
     panels = {"gain by the leak": leaks, "gain by the oracle": {"over the darkest cluster": oracle}}
     seen = {
-        (title, label): [(100 * each.mean(), *(100 * end for end in paired_bootstrap(each))) for each in gains]
+        (title, label): [(100 * each.mean(), *(100 * end for end in paired_interval(each))) for each in gains]
         for title, series in panels.items()
         for label, gains in series.items()
     }

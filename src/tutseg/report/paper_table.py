@@ -77,7 +77,7 @@ class PaperTable:
         n = f"{ours.seeds} × {ours.n_images}"
         if ours.low is None or ours.high is None:
             return f"one seed, n = {n}"
-        about = "" if ours.by == "bootstrap" else "about "
+        about = "" if ours.by == "images" else "about "
         return f"{about}{_number(entry, ours.low)} to {_number(entry, ours.high)}, n = {n}"
 
     def lines(self, entry: Entry) -> list[str]:

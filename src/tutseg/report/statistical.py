@@ -8,7 +8,7 @@ from matplotlib.colors import LinearSegmentedColormap, to_rgba
 from matplotlib.figure import Figure as Canvas
 
 from tutseg.errors import unknown
-from tutseg.papers.claims import paired_bootstrap
+from tutseg.papers.intervals import paired_interval
 from tutseg.report.figure import GROUND, INK, PALETTE, columns, line_figure, sheet
 from tutseg.report.groups import Group, gain, heading, scale_of
 
@@ -59,7 +59,7 @@ def paired_differences(groups: Sequence[Group], reference: str) -> tuple[Callabl
     scale = scale_of(groups[0].score)
     about = f"difference in {heading(groups[0].score)}: each test image, and the mean's 95 % interval"
     gains = {name: scale * gain(of[reference], group) for name, group in of.items() if name != reference}
-    ends = {name: paired_bootstrap(each) for name, each in gains.items()}
+    ends = {name: paired_interval(each) for name, each in gains.items()}
 
     def draw(width: float) -> Canvas:
         figure, axis = sheet(min(width, 6), 0.5 * len(gains) + 0.8)

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from tutseg.files import canonical_json
+from tutseg.papers.intervals import direction
 from tutseg.papers.tables import find_cells
 from tutseg.report.groups import (
     Group,
     differences,
-    direction,
     group_results,
     heading,
     paired,
@@ -19,6 +19,7 @@ from tutseg.report.groups import (
     scale_of,
     together,
     told,
+    told_interval,
 )
 from tutseg.report.table import Table
 from tutseg.training.evidence import Finished, read_run
@@ -87,11 +88,10 @@ def score_table(groups: Sequence[Group], caption: str, beside: dict[str, dict[st
     beside = beside or {}
     lines = []
     for group in groups:
-        low, high = (told(end, group.score) for end in group.interval())
         mean = f"{told(group.mean, group.score)} ± {told(group.seed_spread, group.score)}"
         others = (column.get(group.name, "–") for column in beside.values())
         spread = told(group.image_spread, group.score, decimals=0)
-        lines.append((group.name, *others, mean, f"{low} to {high}", group.n, spread))
+        lines.append((group.name, *others, mean, told_interval(group.values, group.score), group.n, spread))
     heads = (
         "system", *beside, f"ours, {heading(groups[0].score)} (± sd over seeds)", "95 % interval",
         "n = seeds × images", "sd over images",
@@ -150,10 +150,8 @@ def share_table(
         for method, row in rows.items():
             text = "–"
             if group := found.get(method):
-                mean, spread, low, high = (
-                    told(value, score) for value in (group.mean, group.seed_spread, *group.interval())
-                )
-                text = f"{mean} ± {spread} [{low}, {high}] n={len(group.values)}"
+                mean, spread = told(group.mean, score), told(group.seed_spread, score)
+                text = f"{mean} ± {spread} [{told_interval(group.values, score)}] n={len(group.values)}"
             printed = printed_cell(paper, number, row, score, labelled=share, **setting).split(" ± ")[0]
             cells[method].append(f"{printed} | {text}")
         for method, group in found.items():
@@ -183,16 +181,16 @@ def difference_table(groups: Sequence[Group], reference: str) -> Table:
     """`differences` as a table, in points of the score, with what the interval allows one to say."""
     score, rows = groups[0].score, []
     for name, *numbers in differences(groups, reference):
-        _, low, high = numbers
-        verdict = direction(low, high)
+        verdict = direction(*numbers[1:])
         effect, low, high = (told(value, score, "+") for value in numbers)
-        rows.append((f"{reference} − {name}", effect, f"{low} to {high}", verdict))
+        ends = "–" if np.isnan(numbers[1]) else f"{low} to {high}"
+        rows.append((f"{reference} − {name}", effect, ends, verdict))
     unit = "pixels" if scale_of(score) == 1 else "points"
     return Table(
         ("difference", f"{score.capitalize()} {unit}", "95 % interval", f"{reference} is"),
         tuple(rows),
         "Paired over the same test images and seeds",
-        "Bootstrap over seeds, and over images within them; 2000 resamples.",
+        "Undecided: the interval covers zero. It is for other seeds and other images than these; one seed has none.",
     )
 
 

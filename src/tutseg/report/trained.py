@@ -6,8 +6,7 @@ import numpy as np
 
 from tutseg.data import open_source
 from tutseg.data.loader import load_pictures
-from tutseg.papers.claims import paired_bootstrap
-from tutseg.report.groups import provenance, together, told
+from tutseg.report.groups import provenance, together, told, told_interval
 from tutseg.report.photographs import Tiles, contours
 from tutseg.report.table import Table
 from tutseg.training.evaluate import dice_of, foreground, truth_of
@@ -71,8 +70,7 @@ def hard_cases(runs: Sequence[Run], artefacts: Sequence[str], n: int = 60) -> Ta
             text = f"{told(dice.mean())} ± {told(spread)}"
             if artefact:
                 loss = dice - clean[name]
-                low, high = paired_bootstrap(loss)
-                text += f" ({100 * loss.mean():+.1f} [{100 * low:+.1f}, {100 * high:+.1f}])"
+                text += f" ({told(loss.mean(), sign='+')} [{told_interval(loss, sign='+')}])"
             else:
                 clean[name] = dice
             cells.append(text)
