@@ -596,6 +596,17 @@ def test_ways_of_choosing_weights(tmp_path):
     assert set(choose_weights(method, trial, tmp_path, none, painted(False), fabric)) == {"last", "test"}
 
 
+def test_equal_weights_are_equal_files(tmp_path):
+    method, about = (
+        build_method("supervised", net="tiny", size=32),
+        {"trial": "t", "net": "tiny", "method": "supervised"},
+    )
+    for number in range(8):
+        loop.save_weights(tmp_path / str(number), method, about)
+    assert len({(tmp_path / str(number)).read_bytes() for number in range(8)}) == 1
+    assert read_weights(tmp_path / "0")[1] == about
+
+
 def test_weights_of_another_net_are_refused(tmp_path):
     loop.save_weights(tmp_path / "w.safetensors", build_method("supervised", net="tiny", size=32), {})
     with pytest.raises(InputError, match="another network"):

@@ -1,6 +1,7 @@
 """Saving and loading weights: whole or not at all, and never unpickled."""
 
 import io
+import json
 import warnings
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from tutseg.errors import InputError
-from tutseg.files import atomic_write
+from tutseg.files import atomic_write, canonical_json
 
 
 def save_state(path: Path, state: dict[str, Any]) -> None:
@@ -38,9 +39,9 @@ def load_state(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]
 
 
 def save_weights(path: Path, module: nn.Module, about: dict[str, str]) -> None:
-    """Write a module's weights as safetensors with `about` as its metadata."""
+    """Write a module's weights as safetensors with `about` as its metadata; equal weights are equal files."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
-    atomic_write(path, save(tensors, metadata=about))
+    atomic_write(path, save(tensors, metadata={"about": canonical_json(about)}))  # several keys come in any order
 
 
 def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -55,7 +56,8 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         raise InputError(f"{path} does not exist", "give a run folder with finished weights")
     try:
         with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
+            about = json.loads((file.metadata() or {}).get("about", "{}"))
+            return {name: file.get_tensor(name) for name in file.keys()}, about  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise InputError(f"{path} is damaged or no safetensors file", "train again, or fetch it again") from error
 
