@@ -1,6 +1,7 @@
 """A stamp covers what a thing reaches, no more: what is registered beside it makes nothing stale."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -112,15 +113,15 @@ def test_reach_is_what_python_loads(tmp_path):
 
 def test_a_chapter_that_audits_a_paper_reads_no_list_of_papers(tmp_path):
     log = tmp_path / "log"
-    code = f"""
-from pathlib import Path
-from tutseg.workflow.kernel import watch
-watch(Path({str(ROOT)!r}), Path({str(log)!r}))
+    code = """
+from tutseg.reads import watch_reads
+watch_reads()
 from tutseg.papers.contradictions import audit_paper
 from tutseg.papers.ledger import verdicts
 assert audit_paper("dme-fd") and verdicts("dme-fd")
 """
-    subprocess.run([sys.executable, "-c", code], check=True)
+    told = {"TUTSEG_ROOT": str(ROOT), "TUTSEG_READ_LOG": str(log)}
+    subprocess.run([sys.executable, "-c", code], env=os.environ | told, check=True)
     read = set(log.read_text().splitlines())
     assert "data/papers/dme-fd/claims.yaml" in read and "data/papers/" not in read
 

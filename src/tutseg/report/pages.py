@@ -15,6 +15,7 @@ from tutseg.report.markdown import plain, raw, table
 # The package from its foundation up, with what a reader looks for in each room.
 _ROOMS = {
     "code": "What a piece of code reaches",
+    "reads": "What a process reads",
     "audit": "What printed numbers owe one another",
     "data": "Images and masks in",
     "metrics": "Every score, under every averaging convention",

@@ -3,7 +3,7 @@
 The inputs of a page are its code cells, its profile and parameters, the lock file, the package sources it imports
 (followed through the import statements), the module and the registry entry of each net, method and data set that it
 names, and whatever else of ``src/``, ``data/``, ``experiments/`` and ``results/`` its kernel was seen to read
-(`tutseg.workflow.kernel`). Registries as such are no input: a new method makes no page stale that does not use it.
+(`tutseg.reads`). Registries as such are no input: a new method makes no page stale that does not use it.
 Prose is not an input either: the rendered page takes it from the notebook as it stands.
 """
 
