@@ -159,7 +159,7 @@ curves(schedules, {"w_alpha": r"$\alpha$", "w_beta": r"$\beta$"})
 
 # %%
 from tutseg.files import project_root
-from tutseg.training.run import run_trials
+from tutseg.training.chapter import run_trials
 from tutseg.training.trial import make_trial
 
 METHODS = ["supervised", "cps", "dme-fd"]

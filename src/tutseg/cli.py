@@ -516,6 +516,7 @@ def doctor(as_json: Json = False) -> None:
 @app.command(
     epilog=_example(
         "tutseg grid experiments/dme-fd/isic2018-96.yaml --status",
+        "tutseg grid SPEC.yaml --jobs 4",
         "tutseg grid SPEC.yaml --shard 0/4",
         "tutseg grid SPEC.yaml --executor snakemake --jobs 4 --gpus 1",
         "tutseg grid SPEC.yaml --executor snakemake --profile slurm --jobs 50 --gpus 8",
@@ -527,9 +528,11 @@ def grid(
     scale: Annotated[str, typer.Option(help="One of the spec's scales, such as lab, gpu or paper.")] = "",
     root: Root = None,
     device: Device = "auto",
-    executor: Annotated[str, typer.Option(help="serial, or snakemake (several at once, or a cluster).")] = "serial",
+    executor: Annotated[str, typer.Option(help="serial (this machine), or snakemake (a cluster).")] = "serial",
     profile: Annotated[str, typer.Option(help="Of Snakemake: slurm, or a folder with config.yaml.")] = "",
-    jobs: Annotated[int, typer.Option(min=1, help="Trials at once (snakemake).")] = 1,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Trials at once; else $TUTSEG_JOBS, or one a core, or one on a GPU.")
+    ] = None,
     gpus: Annotated[int, typer.Option(min=0, help="GPUs that they share, one a trial (snakemake).")] = 0,
     retries: Annotated[int, typer.Option(min=0, help="Further attempts at a trial that fails.")] = 1,
     status: Annotated[
@@ -546,7 +549,9 @@ def grid(
     ] = None,
     as_json: Json = False,
 ) -> None:
+    from tutseg.training.display import Display, duration
     from tutseg.training.evidence import write_evidence
+    from tutseg.training.side_by_side import processes
     from tutseg.training.spec import only as only_one
     from tutseg.training.spec import read_spec
     from tutseg.workflow import grid as work
@@ -576,20 +581,22 @@ def grid(
         rows = [{"name": t.id, "state": s, "command": t.command} for t, s, _ in work.states(trials) if s != "done"]
         _show(rows, as_json, f"{trials.name}: {len(rows)} of {len(trials.trials)} trials would run")
         if executor == "snakemake":
-            work.run_snakemake(trials, spec, folder, device, jobs, gpus, retries, profile, dry_run=True)
+            work.run_snakemake(trials, spec, folder, device, jobs or 1, gpus, retries, profile, dry_run=True)
         return
+    jobs = jobs or max(1, processes(device) // int(n))
     failed = []
     if executor == "snakemake" and not status:
         failed = work.run_snakemake(trials, spec, folder, device, jobs, gpus, retries, profile)
     elif not status:
-        with _bar("steps") as report:
-
-            def on_state(trial: Any, stage: str, done: int, total: int) -> None:
-                report(f"{trial.method} {trial.labelled:g} seed {trial.seed}: {stage}", done, total)
-
-            failed = work.run_serial(trials, folder, device, (int(k), int(n)), retries, on_state)
+        show = lambda calls: Display(calls, jobs, "trials")
+        failed = work.run_serial(trials, folder, device, (int(k), int(n)), retries, jobs, show)
     left = work.forecast(trials, jobs)
-    shown = left if as_json else left | {key: _duration(left[key]) for key in ("seconds_spent", "seconds_left")}
+    shown = left
+    if not as_json:
+        unknown_yet = "unknown: no trial is finished yet"
+        shown = left | {
+            key: unknown_yet if left[key] is None else duration(left[key]) for key in ("seconds_spent", "seconds_left")
+        }
     columns = {key: key for key in left} | {"seconds_spent": "time spent", "seconds_left": "time left, about"}
     if status or not only:  # a job of Snakemake speaks of its failure alone
         _show([shown], as_json, trials.name, columns)
@@ -709,14 +716,6 @@ def audit(
         print(", ".join(f"{n} {word}" for word, n in number.items()))
     if check and any(finding.severity == "impossible" for finding in findings):
         raise typer.Exit(1)
-
-
-def _duration(seconds: float | None) -> str:
-    """Seconds for people; None is not known."""
-    if seconds is None:
-        return "unknown: no trial is finished yet"
-    minutes, hours = seconds / 60, seconds / 3600
-    return f"{seconds:.0f} s" if minutes < 2 else f"{minutes:.0f} min" if hours < 2 else f"{hours:.1f} h"
 
 
 def _joined(words: list[str]) -> list[str]:

@@ -1,10 +1,99 @@
-"""What a chapter runs: the trials of a spec, and what they measured."""
+"""What a chapter runs: trials, alone or of a spec, side by side on the cores that are free, and what they measured."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+from tutseg.files import alone
+from tutseg.training.display import Display
 from tutseg.training.evidence import Finished, read_run
-from tutseg.training.run import run_trials
+from tutseg.training.run import Run, finished, run_trial
+from tutseg.training.side_by_side import Answer, Call, Watcher, make_calls, processes
 from tutseg.training.spec import Spec, experiments, read_spec
+from tutseg.training.stamp import stamp_of
+from tutseg.training.tasks import Report, task_of
+from tutseg.training.trial import Trial
+
+
+def run_trials(
+    trials: Sequence[Trial],
+    folder: Path,
+    root: str | None = None,
+    device: str = "auto",
+    keep_snapshots: bool = False,
+    jobs: int | None = None,
+) -> list[Run]:
+    """Run a chapter's trials side by side, with a line of output each, in the order in which they are given.
+
+    Each goes to ``folder/<code stamp>/<trial id>``, so a trial is taken as done only if the code that decides its
+    numbers is still the same. If one fails, the others are run all the same, and then its error is raised.
+
+    Parameters
+    ----------
+    jobs : int or None
+        Trials at once; None: as many as `tutseg.training.side_by_side.processes`. With 1 they run in this very process
+        and may use methods that only this process knows.
+    """
+    places = {trial.id: folder / stamp_of(trial) / trial.id for trial in trials}
+    calls = [
+        Call(name, _run_alone, (trial, root, device, places[name], keep_snapshots), trial.title, trial.cost)
+        for name, trial in {trial.id: trial for trial in trials}.items()
+        if not finished(places[name], trial)
+    ]
+    at_once = (jobs or processes(device)) if len(calls) > 1 else 1
+    lines = _Lines(trials, places)
+    with Display(calls, at_once, "trials", lines=False) as display:
+        make_calls(calls, at_once, display, lines)
+    for error in lines.errors():
+        raise error
+    return [Run(places[trial.id], lines.results[trial.id]) for trial in trials]
+
+
+def _run_alone(
+    trial: Trial, root: str | None, device: str, folder: Path, keep_snapshots: bool, report: Report
+) -> dict[str, Any]:
+    """`run_trial`, unless another chapter is at the same trial: then its result, as soon as it is there."""
+    with alone(folder):
+        return run_trial(trial, root, device, folder, report, keep_snapshots)
+
+
+class _Lines(Watcher):
+    """Prints a line a trial, each as soon as it and all before it have ended."""
+
+    def __init__(self, trials: Sequence[Trial], places: dict[str, Path]) -> None:
+        self.trials, self.printed = trials, 0
+        self.results = {trial.id: result for trial in trials if (result := finished(places[trial.id], trial))}
+        self.failed: dict[str, Exception] = {}
+        self._go_on()
+
+    def ended(self, call: Call, answer: Answer) -> None:
+        if answer.error:
+            self.failed[call.name] = answer.error
+        else:
+            self.results[call.name] = answer.value
+        self._go_on()
+
+    def _go_on(self) -> None:
+        for trial in self.trials[self.printed :]:
+            if trial.id in self.results:
+                print(one_line(self.results[trial.id]), flush=True)
+            elif trial.id not in self.failed:
+                return
+            self.printed += 1
+
+    def errors(self) -> list[Exception]:
+        """Of the trials that failed, in their order."""
+        return [self.failed[trial.id] for trial in self.trials if trial.id in self.failed]
+
+
+def one_line(result: dict[str, Any]) -> str:
+    """A finished trial in a line: method, seed, its best score over how many images, seconds."""
+    trial = Trial(**result["trial"])
+    view, scores = next(iter(result["scores"].items()))
+    best = task_of(trial.method).best
+    score, seconds = scores[best]["per_image"], sum(result["seconds"].values())
+    told = f"{trial.method:<12}seed {trial.seed}  {best.capitalize()} {score['mean']:.3f} over {score['n']} images"
+    return f"{told} ({view}), {seconds:.0f} s"
 
 
 def run_spec(spec: Spec, folder: Path, device: str = "auto") -> list[Finished]:

@@ -7,7 +7,6 @@ import os
 import platform
 import shutil
 import subprocess
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -107,32 +106,6 @@ class Run:
         if step is not None:
             load_weights(snapshot_path(self.folder, step), method)
         return method
-
-
-def run_trials(
-    trials: Sequence[Trial], folder: Path, root: str | None = None, device: str = "auto", keep_snapshots: bool = False
-) -> list[Run]:
-    """Run a chapter's trials one after another, with one line of output each.
-
-    Each goes to ``folder/<code stamp>/<trial id>``, so a trial is taken as done only if the code that decides its
-    numbers is still the same.
-    """
-    runs = []
-    for trial in trials:
-        place = folder / stamp_of(trial) / trial.id
-        runs.append(Run(place, run_trial(trial, root, device, place, _quiet, keep_snapshots)))
-        print(one_line(runs[-1].result), flush=True)
-    return runs
-
-
-def one_line(result: dict[str, Any]) -> str:
-    """A finished trial in a line: method, seed, its best score over how many images, seconds."""
-    trial = Trial(**result["trial"])
-    view, scores = next(iter(result["scores"].items()))
-    best = task_of(trial.method).best
-    score, seconds = scores[best]["per_image"], sum(result["seconds"].values())
-    told = f"{trial.method:<12}seed {trial.seed}  {best.capitalize()} {score['mean']:.3f} over {score['n']} images"
-    return f"{told} ({view}), {seconds:.0f} s"
 
 
 def run_trial(

@@ -99,6 +99,16 @@ class Trial(BaseModel):
         return sha256(canonical_json([SCHEMA, _same_numbers(self.given)]))[:16]
 
     @property
+    def title(self) -> str:
+        """What a display calls it."""
+        return f"{self.method} {self.labelled:g} seed {self.seed}"
+
+    @property
+    def cost(self) -> float:
+        """What it takes, for comparison with others of its method and net."""
+        return self.steps * self.size**2
+
+    @property
     def folder(self) -> Path:
         """Where the trial is kept unless told otherwise."""
         return runs_folder() / self.id

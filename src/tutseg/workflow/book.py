@@ -11,11 +11,12 @@ from urllib.parse import unquote, urlsplit
 
 import nbformat
 from rich.console import Console
-from rich.progress import Progress, ProgressColumn, SpinnerColumn, Task, TextColumn
-from rich.text import Text
 
-from tutseg.errors import unknown
+from tutseg.errors import InputError, unknown
 from tutseg.files import atomic_write, canonical_json, sha256
+from tutseg.training.display import Display
+from tutseg.training.side_by_side import Answer, Call, Watcher, make_calls, processes
+from tutseg.training.tasks import Report
 from tutseg.workflow.freshness import changed
 from tutseg.workflow.notebooks import BookFailed, choose, execute, folder
 from tutseg.workflow.profiles import PROFILES, load_profile
@@ -109,14 +110,6 @@ def faulty_loads(site: Path) -> list[str]:
     return faults
 
 
-class _Clock(ProgressColumn):
-    """Seconds gone, and seconds left by what the page took last time."""
-
-    def render(self, task: Task) -> Text:
-        gone, expected = task.elapsed or 0, task.fields["expected"]
-        return Text(f"{gone:.0f} s of about {expected:.0f} s, {max(expected - gone, 0):.0f} s left")
-
-
 def _expected(page: Path, executed: Path, profile: str) -> float:
     """Seconds a page will take: as long as last time, else what its profile says."""
     if executed.exists():
@@ -124,8 +117,35 @@ def _expected(page: Path, executed: Path, profile: str) -> float:
     return 60 * load_profile(page.stem, profile, page.parent / "profiles").minutes
 
 
+def _execute(page: Path, profile: str, target: Path, report: Report) -> float:
+    """Seconds that executing a chapter took."""
+    execute(page, profile, {}, target)
+    return nbformat.read(target, as_version=4).metadata["tutseg"]["seconds"]
+
+
+class _Lines(Watcher):
+    """Says which chapters are begun, and why; that one has failed is said at once, though the others go on."""
+
+    def __init__(self, console: Console, reasons: dict[str, list[str]]) -> None:
+        self.console, self.reasons = console, reasons
+
+    def started(self, call: Call) -> None:
+        first, *more = self.reasons[call.name]
+        why = first + (f" and {len(more)} more" if more else "")
+        self.console.print(f"{call.name}: about {call.cost:.0f} s; stale: {why}")
+
+    def ended(self, call: Call, answer: Answer) -> None:
+        if answer.error:
+            self.console.print(f"{call.name} failed", style="red")
+        else:
+            self.console.print(f"{call.name}: {answer.value:.0f} s")
+
+
 def execute_stale(profile: str, only: Sequence[str] = (), fresh: bool = False, console: Console | None = None) -> int:
-    """Execute the chapters whose inputs have changed; returns how many were executed.
+    """Execute the chapters whose inputs have changed, side by side; returns how many were executed.
+
+    The longest begins first. The cores are shared out: each chapter may run so many trials at once that all chapters
+    together use every core.
 
     Raises
     ------
@@ -136,26 +156,30 @@ def execute_stale(profile: str, only: Sequence[str] = (), fresh: bool = False, c
     target = folder().parent / "_build" / "executed" / profile
     reasons = {page: ["--fresh"] if fresh else changed(page, target / page.name) for page in choose(only)}
     stale = [page for page, why in reasons.items() if why]
-    expected = {page: _expected(page, target / page.name, profile) for page in stale}
-    failures = []
-    for number, page in enumerate(stale, 1):
-        why = reasons[page][0] + (f" and {len(reasons[page]) - 1} more" if len(reasons[page]) > 1 else "")
-        after = sum(expected[each] for each in stale[number:])
-        console.print(f"{page.stem} ({number} of {len(stale)}): about {expected[page]:.0f} s; stale: {why}")
-        with Progress(
-            SpinnerColumn(), TextColumn("{task.description}"), _Clock(), console=console, transient=True
-        ) as bar:
-            bar.add_task(page.stem, total=None, expected=expected[page])
-            try:
-                execute(page, profile, {}, target / page.name)
-            except BookFailed as failure:
-                failures.append(str(failure))
-                console.print(f"{page.stem} failed", style="red")
-                continue
-        seconds = nbformat.read(target / page.name, as_version=4).metadata["tutseg"]["seconds"]
-        console.print(f"{page.stem}: {seconds:.0f} s" + (f"; about {after:.0f} s left" if after else ""))
-    if failures:
-        raise BookFailed("\n".join(failures))
+    if not stale:
+        return 0
+    calls = [
+        Call(
+            page.stem,
+            _execute,
+            (page, profile, target / page.name),
+            page.stem,
+            _expected(page, target / page.name, profile),
+        )
+        for page in stale
+    ]
+    calls.sort(key=lambda call: -call.cost)
+    free = processes()
+    at_once = min(free, len(calls))
+    lines = _Lines(console, {page.stem: reasons[page] for page in stale})
+    with Display(calls, at_once, "chapters", rate=1.0, lines=False, console=console) as display:
+        answers = make_calls(calls, at_once, display, lines, share=max(1, free // at_once))
+    errors = [answers[page.stem].error for page in stale if answers[page.stem].error]
+    for error in errors:
+        if not isinstance(error, BookFailed | InputError):
+            raise error
+    if errors:
+        raise BookFailed("\n".join(map(str, errors)))
     return len(stale)
 
 

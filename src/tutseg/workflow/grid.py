@@ -1,7 +1,6 @@
 """Running the trials of a spec: which are done, which are missing, how long the rest will take, and running them."""
 
 import importlib.util
-import itertools
 import json
 import os
 import platform
@@ -9,11 +8,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tutseg.errors import InputError, Stopped
 from tutseg.files import alone, atomic_write, held, json_of, runs_folder
+from tutseg.training.side_by_side import Call, Watcher, make_calls
 from tutseg.training.spec import Spec
 from tutseg.training.tasks import task_of
 from tutseg.training.trial import Trial
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 STATES = ("done", "failed", "started", "missing")
 HERE = Path(__file__).resolve().parent
 
-Report = Callable[[Trial, str, int, int], None]
+Report = Callable[[str, int, int], None]
 
 
 def states(spec: Spec) -> Iterator[tuple[Trial, str, float]]:
@@ -60,13 +61,13 @@ def forecast(spec: Spec, at_once: int = 1) -> dict[str, Any]:
         spent += seconds
         if state != "done":
             open_trials.append(trial)
-        elif trial.steps:
-            measured.setdefault((trial.method, trial.net), []).append(seconds / (trial.steps * trial.size**2))
+        elif trial.cost:
+            measured.setdefault((trial.method, trial.net), []).append(seconds / trial.cost)
     overall = [rate for rates in measured.values() for rate in rates]
     left: float | None = 0.0
     for trial in open_trials:
         rates = measured.get((trial.method, trial.net), overall)
-        left = left + sum(rates) / len(rates) * trial.steps * trial.size**2 / at_once if rates else None
+        left = left + sum(rates) / len(rates) * trial.cost / at_once if rates else None
         if left is None:
             break
     return {"name": spec.name, "trials": len(spec.trials), **counts, "seconds_spent": spent, "seconds_left": left}
@@ -85,7 +86,7 @@ def failures(spec: Spec) -> list[dict[str, str]]:
     ]
 
 
-def _attempt(trial: Trial, root: str | None, device: str, report: Callable[[str, int, int], None]) -> bool:
+def _attempt(trial: Trial, root: str | None, device: str, report: Report) -> bool:
     """Run a trial that is not finished; True if it is done afterwards. A failure goes to ``failed.json``.
 
     Every start is a line of ``attempts.jsonl``.
@@ -120,16 +121,28 @@ def _check_nets(spec: Spec) -> None:
         check_net(*pair)
 
 
+class _Failed(Exception):
+    """A trial has failed, and ``failed.json`` says why."""
+
+
+def _try(
+    attempt: Callable[..., bool], retries: int, trial: Trial, root: str | None, device: str, report: Report
+) -> None:
+    if not any(attempt(trial, root, device, report) for _ in range(retries + 1)):
+        raise _Failed(trial.id)
+
+
 def run_serial(
     spec: Spec,
     root: str | None = None,
     device: str = "auto",
     shard: tuple[int, int] = (0, 1),
     retries: int = 1,
-    report: Report = lambda trial, stage, done, total: None,
+    jobs: int = 1,
+    display: Callable[[list[Call]], AbstractContextManager[Watcher]] = lambda calls: nullcontext(Watcher()),
     attempt: Callable[..., bool] = _attempt,
 ) -> list[Trial]:
-    """Run every trial that is not done, one after another, cheapest first; a failure is recorded and the rest go on.
+    """Run every trial that is not done, cheapest first, `jobs` at once; a failure is recorded and the rest go on.
 
     What another process is at is left for last, so several may work on one spec. What a trial is made from runs
     first; of several processes one runs it and the others wait.
@@ -140,8 +153,10 @@ def run_serial(
         Take only every n-th trial from the k-th on, so that n processes can share one machine.
     retries : int
         Further attempts at a trial that raises.
-    report : callable
-        Called with (trial, stage, done, total) while it runs.
+    jobs : int
+        Trials at once, each in a process of its own; 1: in this one.
+    display : callable
+        Gives a context with what watches the calls that will be made.
     attempt : callable
         How one trial is run.
 
@@ -152,20 +167,23 @@ def run_serial(
     """
     _check_nets(spec)
     k, n = shard
-    cheapest_first = sorted(states(spec), key=lambda item: item[0].steps * item[0].size ** 2)
-    failed, later = [], []
-    for trial in itertools.chain((trial for trial, state, _ in cheapest_first[k::n] if state != "done"), later):
-        if trial not in later and held(runs_folder() / trial.id):
-            later.append(trial)
-            continue
+    cheapest_first = sorted(states(spec), key=lambda item: item[0].cost)
+    todo = [trial for trial, state, _ in cheapest_first[k::n] if state != "done"]
+    calls: dict[str, Call] = {}
+    for trial in todo:
         for each in (*ancestors(spec, trial), trial):
-            tell = lambda *stage, each=each: report(each, *stage)
-            done = any(attempt(each, root, device, tell) for _ in range(retries + 1))
-            if not done:
-                break
-        if not done:
-            failed.append(trial)
-    return failed
+            if not json_of(runs_folder() / each.id / "result.json"):
+                made_from = tuple(parent.id for parent in spec.parents.get(each.id, ()))
+                args = (attempt, retries, each, root, device)
+                calls.setdefault(each.id, Call(each.id, _try, args, each.title, each.cost, made_from))
+    wanted = list(calls.values())
+    with display(wanted) as watcher:
+        answers = make_calls(wanted, jobs, watcher, later=lambda call: held(runs_folder() / call.name))
+    for name, answer in answers.items():
+        if answer.error and not isinstance(answer.error, _Failed):  # it could not say so itself
+            fault = {"error": str(answer.error), "type": type(answer.error).__name__}
+            atomic_write(runs_folder() / name / "failed.json", json.dumps(fault))
+    return [trial for trial in todo if trial.id in answers and answers[trial.id].error]
 
 
 def ancestors(spec: Spec, trial: Trial) -> list[Trial]:
