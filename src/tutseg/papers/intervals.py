@@ -17,7 +17,6 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import stdtrit
 
 LEVEL = 0.95
 POWER = 0.8
@@ -98,8 +97,14 @@ def paired_interval(differences: np.ndarray, level: float = LEVEL) -> tuple[floa
 
 def _half_width(by_seed: ArrayLike, by_image: ArrayLike, k: int, n: int, *quantiles: float) -> np.ndarray:
     """From the two variances of the mean; t quantiles of several probabilities add up."""
-    of_seeds, of_images = (sum(stdtrit(df, quantile) for quantile in quantiles) for df in (k - 1, n - 1))
+    of_seeds, of_images = (sum(_quantile(quantile, df) for quantile in quantiles) for df in (k - 1, n - 1))
     return np.sqrt(of_seeds**2 * by_seed + of_images**2 * by_image)
+
+
+def _quantile(probability: float, df: int) -> float:
+    from scipy.special import stdtrit  # lists of claims do not wait for it
+
+    return float(stdtrit(df, probability))
 
 
 def interval_of_deviations(means: ArrayLike, image_variance: float, images: int) -> tuple[float, float]:
@@ -114,7 +119,7 @@ def interval_of_deviations(means: ArrayLike, image_variance: float, images: int)
 
 def image_interval(values: np.ndarray, level: float = LEVEL) -> tuple[float, float]:
     """The t interval of the mean of ``(n,)`` images of one seed: it holds for other images, not for another seed."""
-    half = stdtrit(len(values) - 1, (1 + level) / 2) * np.std(values, ddof=1) / np.sqrt(len(values))
+    half = _quantile((1 + level) / 2, len(values) - 1) * np.std(values, ddof=1) / np.sqrt(len(values))
     return float(np.mean(values) - half), float(np.mean(values) + half)
 
 
