@@ -10,7 +10,7 @@
 # %% [markdown]
 # # Pictures, masks, and what a score is
 #
-# Before any method: what goes in, and what comes out as a number. Both decide more than is comfortable. A "Dice of 82"
+# Before any method: what goes in, and what comes out as a number. Both decide more than is comfortable. "The Dice"
 # can be three different numbers for one and the same prediction, and a split can let a network recognise its own
 # training pictures. This page shows the data the book runs on, how it is divided, and every score the five papers use.
 
@@ -107,8 +107,8 @@ from tutseg.report.csv_tables import ablation_table
 ablation_table(project_root() / "results" / "ablation.csv")
 
 # %% [markdown]
-# Two trainings of the same thing differ by one to two points, so most rows say: nothing measurable. What stands out on both
-# halves: the dark corners (on PH2 alone), tones and structures inside the lesion, and the camera's blur, noise and white
+# Where there are two trainings of the same thing, see how far they differ: most rows say no more than that, nothing
+# measurable. What stands out on both halves: the dark corners (on PH2 alone), tones and structures inside the lesion, and the camera's blur, noise and white
 # balance (on ISIC 2018). One row is negative with both seeds: lesions that fill the picture are drawn more often than is
 # good for ISIC 2018.
 #
@@ -160,10 +160,9 @@ csv_table(
 leak_table(project_root() / "results" / "leaks.csv")
 
 # %% [markdown]
-# A video is worth eight points: a table of polyp Dice that splits frames at random can be that much too high. The
-# near-copies of ISIC 2018, and even the test pictures themselves, are worth nothing that thirty or two hundred pictures
-# can show; each of those is seen four times here, which is too seldom to learn it by heart. The longer
-# the training, the more a leak is worth, so this is a lower bound.
+# Read the gain of another frame of the same video with its interval: a table of polyp Dice that splits frames at random can be that
+# much too high. The pictures of ISIC 2018 are seen four times each here, which is too seldom to learn one by heart. The longer the
+# training, the more a leak is worth, so these are lower bounds.
 #
 # "The picture itself" is what happens when a test set was part of the training set under another name: the pictures of
 # ISIC 2017 are all in ISIC 2018, under the same ids (`tutseg.data.leaks.shared_ids` finds them).

@@ -16,7 +16,14 @@ from tutseg.report import csv_tables, pages, trained
 from tutseg.report.drawn import ablation_table, transfer_table, untuned
 from tutseg.report.groups import Group, differences, group_results
 from tutseg.report.leaks import gains, leak_table
-from tutseg.report.tables import at_share, difference_table, share_table
+from tutseg.report.tables import (
+    at_share,
+    by_share,
+    difference_table,
+    differences_by_share,
+    score_table,
+    share_table,
+)
 from tutseg.training.evidence import Finished, in_order, read_spec_evidence
 from tutseg.training.spec import read_spec
 from tutseg.training.trial import Trial, make_trial
@@ -71,24 +78,44 @@ def test_one_labelled_share_is_named_by_its_options(evidence):
 
 def test_a_difference_counts_only_the_seeds_that_both_have(evidence):
     groups = group_results(evidence, at_4)
-    ((name, effect, low, high),) = differences(groups, "dme-fd")
-    assert (name, effect) == ("supervised", pytest.approx(0.2))
-    assert np.isnan([low, high]).all(), "one seed says nothing of another"
+    (found,) = differences(groups, "dme-fd")
+    assert (found.other, found.value) == ("supervised", pytest.approx(0.2))
+    assert np.isnan([found.low, found.high]).all(), "one seed says nothing of another"
     assert difference_table(groups, "dme-fd").rows[0][2:] == ("–", "undecided")
     bare = [Group(name, np.full((2, 3), value), []) for name, value in (("a", 0.5), ("b", 0.4))]
-    assert differences(bare, "a")[0][1:] == pytest.approx((0.1, 0.1, 0.1))  # rows without trials are seeds in order
+    (found,) = differences(bare, "a")  # rows without trials are seeds in order
+    assert (found.value, found.low, found.high) == pytest.approx((0.1, 0.1, 0.1))
     assert difference_table(bare, "a").rows[0][2:] == ("+10.0 to +10.0", "higher")
 
 
 def test_a_share_table_sets_the_paper_beside_each_cell(evidence):
     rows = {"supervised": "SupOnly", "dme-fd": "Ours"}
-    table, gains = share_table(evidence, "dme-fd", 1, (0.02, 0.04, 0.08), rows, "dme-fd", data="isic2018")
+    found = by_share(evidence, rows)
+    table = share_table(found, "dme-fd", 1, rows, data="isic2018")
     assert table.heads == ("method", "4 % labelled", "8 % labelled")
     cells = {row[0]: row[1:] for row in table.rows}
     assert cells["dme-fd"][0].startswith("82.06 | 75.0 ± 7.1 [") and cells["dme-fd"][0].endswith("n=2")
     assert cells["dme-fd"][1].startswith("84.00 | 90.0 ± – [90.0 to 90.0 (images only)]")
     assert cells["supervised"][1].endswith("| –")
-    assert [(name, round(gain, 3)) for name, gain, _, _ in gains] == [("dme-fd − supervised, 4 % labelled", 0.2)]
+    ((name, *gain),) = [each.row for each in differences_by_share(found, "dme-fd")]
+    assert name == "dme-fd − supervised, 4 % labelled" and gain == pytest.approx([20, np.nan, np.nan], nan_ok=True)
+
+
+def test_a_table_says_of_which_spec_only_a_part_has_been_run(tmp_path, evidence, monkeypatch):
+    results = tmp_path / "results" / "dme-fd" / "small"
+    for name in ("trials.csv", "per_image.csv"):
+        atomic_write(results / name, (evidence / name).read_text())
+    for module in ("tutseg.report.groups", "tutseg.training.spec"):
+        monkeypatch.setattr(f"{module}.project_root", lambda: tmp_path)
+
+    def note(grid: str) -> str:
+        fixed = "defaults: {net: unet-s, size: 64, steps: 2, batch: 8, labelled: 0.04}"
+        atomic_write(tmp_path / "experiments" / "dme-fd" / "small.yaml", f"{fixed}\ngrid: {grid}")
+        return score_table(group_results(results, at_4), "").note
+
+    whole = "{method: [supervised, dme-fd, cps], seed: [0, 1, 2]}"
+    assert note(whole) == "3 of 9 trials of experiments/dme-fd/small.yaml have been run."
+    assert note("{method: [dme-fd], seed: [0, 1]}") == ""
 
 
 ODD, EVEN = ("IMD003", "IMD008"), ("IMD004", "IMD006")  # by the last digit of the SHA-256 of the name
@@ -169,7 +196,7 @@ def test_evidence_of_a_spec_says_what_is_missing_and_leaves_out_what_it_no_longe
     folder = tmp_path / "drawn" / "polyps"
     write(folder, [(trial, dice) for trial in (*spec.trials[:2], drawn_trial(0, n=9))])
     table = transfer_table(folder)
-    assert table.note.startswith(f"2 of {len(spec.trials)} trials have been run")
+    assert table.note == f"2 of {len(spec.trials)} trials of experiments/drawn/polyps.yaml have been run."
     assert [row[0] for row in table.rows] == ["synth, tested on kvasir-seg"] and table.rows[0][4] == "2 × 2"
     write(folder, [(trial, dice) for trial in spec.trials])
     assert transfer_table(folder).note == ""

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from tutseg.files import sha256
-from tutseg.report.groups import Group, gain, in_groups, of_spec, provenance, told
+from tutseg.report.groups import Group, compare, gain, in_groups, of_spec, provenance, told
+from tutseg.report.say import Said, say
 from tutseg.report.table import Table
 from tutseg.report.tables import difference_table, score_table
 from tutseg.training.evidence import Finished
@@ -20,6 +21,7 @@ def untuned(image: str) -> bool:
 
 HALVES: dict[str, Callable[[str], bool]] = {"untuned": untuned, "tuned": lambda image: not untuned(image)}
 WHOLE = "nothing: Dice %"
+DRAWN_ONLY = "drawn pictures only, no real label"
 
 
 def transfer_table(folder: Path) -> Table:
@@ -51,21 +53,49 @@ def start_tables(folder: Path) -> tuple[Table, Table]:
         Evidence, ``results/drawn/start``.
     """
     items, missing = of_spec(folder)
-    # drawn-only networks were tested on all pictures, the others on a fold
-    tested = set.intersection(*(set(item.default.per_image("dice")) for item in items))
-
-    def name(item: Finished) -> str:
-        if item.trial.data == "synth":
-            return "drawn pictures only, no real label"
-        begun = "after drawn pictures" if item.trial.inputs else "from scratch"
-        return f"{item.trial.method}, {item.n['labelled']} labels, {begun}"
-
-    groups = sorted(in_groups(items, name, keep=tested.__contains__), key=lambda group: group.mean)
-    half = {group.name: group for group in in_groups(items, name, keep=lambda id: id in tested and untuned(id))}
+    tested = _tested(items)
+    groups = sorted(in_groups(items, _start, keep=tested.__contains__), key=lambda group: group.mean)
+    half = {group.name: group for group in _untuned_half(items)}
     n = next(iter(half.values())).values.shape[1]
     beside = {f"on the {n} test images the drawing was not tuned on": {k: told(g.mean) for k, g in half.items()}}
     caption = "Dice on real pictures of networks that saw few real labels, with and without drawn pictures before"
     return replace(score_table(groups, caption, beside), note=missing), difference_table(groups, groups[-1].name)
+
+
+def start_reading(folder: Path) -> Said:
+    """What the half that the drawing was not tuned on says of `start_tables`; the same folder."""
+    items, _ = of_spec(folder)
+    half = _untuned_half(items)
+    few = min(item.n["labelled"] for item in items)
+    row = lambda method, begun: f"{method}, {few} labels, {begun}"
+    scratch, after = "from scratch", "after drawn pictures"
+    return say(
+        "On the half that the drawing was not tuned on, Dice of drawn pictures alone is {alone} against {few} labels "
+        "from scratch, and that of the labels after drawn pictures is {both} against drawn pictures alone. FixMatch is "
+        "{scratch} from scratch and {after} after drawn pictures, each against the same labels alone.",
+        few=few,
+        alone=compare(half, DRAWN_ONLY, row("supervised", scratch)),
+        both=compare(half, row("supervised", after), DRAWN_ONLY),
+        scratch=compare(half, row("fixmatch", scratch), row("supervised", scratch)),
+        after=compare(half, row("fixmatch", after), row("supervised", after)),
+    )
+
+
+def _start(item: Finished) -> str:
+    if item.trial.data == "synth":
+        return DRAWN_ONLY
+    begun = "after drawn pictures" if item.trial.inputs else "from scratch"
+    return f"{item.trial.method}, {item.n['labelled']} labels, {begun}"
+
+
+def _tested(items: list[Finished]) -> set[str]:
+    """The pictures that all trials have: drawn-only networks were tested on all, the others on a fold."""
+    return set.intersection(*(set(item.default.per_image("dice")) for item in items))
+
+
+def _untuned_half(items: list[Finished]) -> list[Group]:
+    tested = _tested(items)
+    return in_groups(items, _start, keep=lambda image: image in tested and untuned(image))
 
 
 def ablation_table(folder: Path) -> Table:

@@ -4,13 +4,15 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
 from tutseg.errors import InputError, unknown
+from tutseg.files import csv_rows, project_root
 from tutseg.metrics import DISTANCES
-from tutseg.papers.intervals import image_interval, paired_interval
-from tutseg.training.evidence import Finished, read_run, read_spec_evidence
+from tutseg.papers.intervals import direction, image_interval, paired_interval
+from tutseg.training.evidence import RESULTS, Finished, read_run, read_spec_evidence
 from tutseg.training.run import Run
 from tutseg.training.spec import spec_of
 from tutseg.training.tasks import task_of
@@ -128,14 +130,26 @@ def group_results(folder: Path, names: Callable[[Finished], str | None] | None =
 
 
 def of_spec(folder: Path) -> tuple[list[Finished], str]:
-    """The committed evidence of a spec as it stands now, and in a sentence what is still to be run (empty: nothing)."""
+    """The committed evidence of a spec as it stands now, and `part_of_spec`."""
     items, spec = read_spec_evidence(folder), spec_of(folder)
-    if spec is None:
-        return items, ""
-    wanted = {trial.id for trial in spec.trials}
-    items = [item for item in items if item.id in wanted]
-    short = f"{len(items)} of {len(wanted)} trials have been run; the others are missing here."
-    return items, short if len(items) < len(wanted) else ""
+    wanted = {trial.id for trial in spec.trials} if spec else {item.id for item in items}
+    return [item for item in items if item.id in wanted], part_of_spec(folder)
+
+
+def part_of_spec(folder: Path) -> str:
+    """Of which spec the evidence in a folder is but a part, as a sentence; empty where it is whole, or not there."""
+    spec = spec_of(folder)
+    if spec is None or not (folder / "trials.csv").exists():
+        return ""
+    planned, done = {trial.id for trial in spec.trials}, {row["id"] for row in csv_rows(folder / "trials.csv")}
+    path = f"experiments/{spec.paper}/{spec.name.removesuffix(f'-{spec.scale}')}.yaml"
+    return f"{len(planned & done)} of {len(planned)} trials of {path} have been run." if planned - done else ""
+
+
+def unfinished(trials: Iterable[Finished]) -> str:
+    """`part_of_spec` of all committed evidence that some trials come from."""
+    origins = dict.fromkeys(item.origin for item in trials if item.origin.startswith(RESULTS))
+    return " ".join(filter(None, (part_of_spec((project_root() or Path()) / origin) for origin in origins)))
 
 
 def together(runs: Sequence[Run], names: Callable[[Run], str] | None = None) -> dict[str, list[Run]]:
@@ -160,18 +174,70 @@ def gain(a: Group, b: Group) -> np.ndarray:
     return np.stack([a.values[a.seeds.index(seed)] - b.values[b.seeds.index(seed)] for seed in both])
 
 
-def paired(a: Group, b: Group) -> tuple[float, float, float]:
-    """Mean of a − b over the seeds both have, and its 95 % interval."""
+@dataclass(frozen=True)
+class Difference:
+    """One group minus another, over the same test images and seeds.
+
+    Parameters
+    ----------
+    one, other : str
+        Names of the groups.
+    value, low, high : float
+        The mean and its 95 % interval, as a fraction or in pixels.
+    score : str
+        As in ``tutseg.metrics``.
+    setting : str
+        What both have in common, such as "2 % labelled"; may be empty.
+    """
+
+    one: str
+    other: str
+    value: float
+    low: float
+    high: float
+    score: str = "dice"
+    setting: str = ""
+
+    @property
+    def verdict(self) -> Literal["higher", "lower", "undecided"]:
+        """What the interval allows one to say of `one`."""
+        return direction(self.low, self.high)
+
+    @property
+    def row(self) -> tuple[str, float, float, float]:
+        """What it is, mean, low and high end in points or pixels, for a figure."""
+        scale, what = scale_of(self.score), f"{self.one} − {self.other}"
+        return ", ".join(filter(None, (what, self.setting))), *(scale * x for x in (self.value, self.low, self.high))
+
+
+def paired(a: Group, b: Group, setting: str = "") -> Difference:
+    """a − b over the seeds both have."""
     each = gain(a, b)
-    return float(each.mean()), *paired_interval(each)
+    return Difference(a.name, b.name, float(each.mean()), *paired_interval(each), a.score, setting)
 
 
-def differences(groups: Sequence[Group], reference: str) -> list[tuple[str, float, float, float]]:
-    """Mean of `reference` minus each other group over the same images and seeds, with its 95 % interval."""
+def compare(groups: Sequence[Group], one: str, other: str) -> Difference:
+    """`paired` of two groups by their names."""
+    return paired(named(groups, one), named(groups, other))
+
+
+def differences(groups: Sequence[Group], reference: str, setting: str = "") -> list[Difference]:
+    """`reference` minus each other group."""
+    return [paired(named(groups, reference), group, setting) for group in groups if group.name != reference]
+
+
+def named(groups: Iterable[Group], name: str) -> Group:
+    """The group of a name.
+
+    Raises
+    ------
+    InputError
+        There is none.
+    """
     of = {group.name: group for group in groups}
-    if reference not in of:
-        raise unknown("group", reference, of)
-    return [(group.name, *paired(of[reference], group)) for group in groups if group.name != reference]
+    if name not in of:
+        raise unknown("group", name, of)
+    return of[name]
 
 
 def scale_of(score: str) -> float:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from tutseg.errors import InputError
 from tutseg.papers.intervals import paired_interval
-from tutseg.report.groups import Group, in_groups, provenance, told, told_interval
+from tutseg.report.groups import Group, in_groups, provenance, told, told_interval, unfinished
 from tutseg.report.table import Table
 from tutseg.report.tables import printed_cell
 from tutseg.training.evidence import Finished
@@ -55,7 +55,7 @@ def methods_table(items: Sequence[Finished], paper_rows: Mapping[str, str], data
         "sd over seeds, one image",
     )  # fmt: skip
     caption = "Dice % under every way of choosing the cluster and of scoring it"
-    return Table(heads, tuple(lines), caption, origin=provenance(items, commands=True))
+    return Table(heads, tuple(lines), caption, unfinished(items), provenance(items, commands=True))
 
 
 def with_most_pictures(items: Sequence[Finished]) -> list[Finished]:

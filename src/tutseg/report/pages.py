@@ -107,9 +107,11 @@ def _transfer(file_name: str) -> Callable[[Path], str]:
 
 def drawn_start(_: Path) -> str:
     """Few real labels with and without drawn pictures before them: ``results/drawn/start``."""
-    from tutseg.report.drawn import start_tables
+    from tutseg.report.drawn import start_reading, start_tables
 
-    return "\n".join(raw(each._repr_html_()) for each in start_tables(_evidence("drawn/start")))
+    folder = _evidence("drawn/start")
+    tables = (raw(each._repr_html_()) for each in start_tables(folder))
+    return "\n".join([*tables, f"{start_reading(folder).text}\n"])
 
 
 def _evidence(name: str) -> Path:

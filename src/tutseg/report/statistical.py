@@ -7,10 +7,9 @@ import seaborn as sns
 from matplotlib.colors import LinearSegmentedColormap, to_rgba
 from matplotlib.figure import Figure as Canvas
 
-from tutseg.errors import unknown
 from tutseg.papers.intervals import paired_interval
 from tutseg.report.figure import GROUND, INK, PALETTE, columns, line_figure, sheet
-from tutseg.report.groups import Group, gain, heading, scale_of
+from tutseg.report.groups import Group, gain, heading, named, scale_of
 
 # Negative to positive: transparent at zero, so that it lies on any ground.
 _SIGNED = LinearSegmentedColormap.from_list(
@@ -53,12 +52,10 @@ def paired_differences(groups: Sequence[Group], reference: str) -> tuple[Callabl
     InputError
         No group of that name, or two groups without a seed in common.
     """
-    of = {group.name: group for group in groups}
-    if reference not in of:
-        raise unknown("group", reference, of)
+    whole = named(groups, reference)
     scale = scale_of(groups[0].score)
     about = f"difference in {heading(groups[0].score)}: each test image, and the mean's 95 % interval"
-    gains = {name: scale * gain(of[reference], group) for name, group in of.items() if name != reference}
+    gains = {group.name: scale * gain(whole, group) for group in groups if group is not whole}
     ends = {name: paired_interval(each) for name, each in gains.items()}
 
     def draw(width: float) -> Canvas:

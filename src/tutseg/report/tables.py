@@ -1,28 +1,29 @@
 """Tables of finished trials: never a number without its n, its spread and where it came from."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tutseg.files import canonical_json
-from tutseg.papers.intervals import direction
 from tutseg.papers.tables import find_cells
 from tutseg.report.groups import (
+    Difference,
     Group,
     differences,
     group_results,
     heading,
-    paired,
+    in_groups,
     provenance,
     scale_of,
     together,
     told,
     told_interval,
+    unfinished,
 )
 from tutseg.report.table import Table
-from tutseg.training.evidence import Finished, read_run
+from tutseg.training.evidence import Finished, read_run, read_spec_evidence
 from tutseg.training.run import Run
 
 
@@ -96,76 +97,66 @@ def score_table(groups: Sequence[Group], caption: str, beside: dict[str, dict[st
         "system", *beside, f"ours, {heading(groups[0].score)} (± sd over seeds)", "95 % interval",
         "n = seeds × images", "sd over images",
     )  # fmt: skip
-    origin = provenance((item for group in groups for item in group.trials), commands=True)
-    return Table(heads, tuple(lines), caption, origin=origin)
+    trials = [item for group in groups for item in group.trials]
+    return Table(heads, tuple(lines), caption, unfinished(trials), provenance(trials, commands=True))
+
+
+def by_share(folder: Path, methods: Iterable[str], score: str = "dice") -> dict[str, list[Group]]:
+    """Committed trials of some methods, each a group, by their labelled share in words, the smallest first."""
+    items = [item for item in read_spec_evidence(folder) if item.trial.method in methods]
+    shares: dict[float, list[Finished]] = {}
+    for item in items:
+        shares.setdefault(item.trial.labelled, []).append(item)
+    return {labels(share): in_groups(shares[share], score=score) for share in sorted(shares)}
+
+
+def differences_by_share(found: Mapping[str, Sequence[Group]], reference: str) -> list[Difference]:
+    """`differences` at every share that has the reference and others; the share is their setting."""
+    return [
+        each
+        for share, groups in found.items()
+        if reference in (group.name for group in groups)
+        for each in differences(groups, reference, share)
+    ]
 
 
 def share_table(
-    folder: Path,
-    paper: str,
-    number: int,
-    shares: Sequence[float],
-    rows: Mapping[str, str],
-    reference: str,
-    score: str = "dice",
-    **setting: Any,
-) -> tuple[Table, list[tuple[str, float, float, float]]]:
-    """Committed trials by method and labelled share beside the paper's table, and `reference` minus each other method.
+    found: Mapping[str, Sequence[Group]], paper: str, number: int, rows: Mapping[str, str], **setting: Any
+) -> Table:
+    """Methods by labelled share, each cell "paper | ours ± sd over seeds [95 % interval] n seeds".
 
     Parameters
     ----------
-    folder : Path
-        As for `group_results`.
+    found : mapping
+        What `by_share` gives: a column a share.
     paper, number
         The paper's table.
-    shares : sequence of float
-        Labelled shares, a column each; those without a trial are left out.
-    rows : dict
+    rows : mapping
         Method -> row name in the paper, in the order wanted.
-    reference : str
-        The method that the others are compared with.
-    score : str
-        As in `tutseg.metrics`; the paper's column of that name stands beside it.
     **setting
         What the paper's cells have in common besides the share, such as ``data="isic2018"``.
-
-    Returns
-    -------
-    table : Table
-        Cells "paper | ours ± sd over seeds [95 % interval] n seeds".
-    gains : list of tuple
-        (name, difference, low, high) as `differences` gives them, at every share; only seeds that both have.
     """
+    every = [group for groups in found.values() for group in groups]
+    score, trials = every[0].score, [item for group in every for item in group.trials]
     cells: dict[str, list[str]] = {method: [method] for method in rows}
-    used, gains, every = [], [], []
-    for share in shares:
-        groups = group_results(
-            folder, lambda item, share=share: item.trial.method if item.trial.labelled == share else None, score=score
-        )
-        found = {group.name: group for group in groups if group.name in rows}
-        if not found:
-            continue
-        used.append(share)
-        every += found.values()
+    for groups in found.values():
+        share, of = groups[0].trials[0].trial.labelled, {group.name: group for group in groups}
         for method, row in rows.items():
             text = "–"
-            if group := found.get(method):
+            if group := of.get(method):
                 mean, spread = told(group.mean, score), told(group.seed_spread, score)
                 text = f"{mean} ± {spread} [{told_interval(group.values, score)}] n={len(group.values)}"
             printed = printed_cell(paper, number, row, score, labelled=share, **setting).split(" ± ")[0]
             cells[method].append(f"{printed} | {text}")
-        for method, group in found.items():
-            if method != reference and reference in found:
-                gains.append((f"{reference} − {method}, {labels(share)}", *paired(found[reference], group)))
     n = sorted({group.values.shape[1] for group in every})
-    table = Table(
-        ("method", *map(labels, used)),
+    return Table(
+        ("method", *found),
         tuple(tuple(line) for line in cells.values()),
         f"{heading(score)}: the paper's Table {number} | ours ± sd over seeds [95 % interval], "
         f"n seeds × {'/'.join(map(str, n))} test images",
-        origin=provenance(item for group in every for item in group.trials),
+        unfinished(trials),
+        provenance(trials),
     )
-    return table, gains
 
 
 def printed_cell(paper: str, number: int, row: str, metric: str, **setting: Any) -> str:
@@ -180,11 +171,10 @@ def printed_cell(paper: str, number: int, row: str, metric: str, **setting: Any)
 def difference_table(groups: Sequence[Group], reference: str) -> Table:
     """`differences` as a table, in points of the score, with what the interval allows one to say."""
     score, rows = groups[0].score, []
-    for name, *numbers in differences(groups, reference):
-        verdict = direction(*numbers[1:])
-        effect, low, high = (told(value, score, "+") for value in numbers)
-        ends = "–" if np.isnan(numbers[1]) else f"{low} to {high}"
-        rows.append((f"{reference} − {name}", effect, ends, verdict))
+    for each in differences(groups, reference):
+        effect, low, high = (told(value, score, "+") for value in (each.value, each.low, each.high))
+        ends = "–" if np.isnan(each.low) else f"{low} to {high}"
+        rows.append((f"{reference} − {each.other}", effect, ends, each.verdict))
     unit = "pixels" if scale_of(score) == 1 else "points"
     return Table(
         ("difference", f"{score.capitalize()} {unit}", "95 % interval", f"{reference} is"),

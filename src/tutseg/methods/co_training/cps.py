@@ -8,8 +8,8 @@ says by the options which it shows. ``cps`` is CPS as published: a constant weig
 weight: 1.0}`` is DME-FD without its two other terms: step by step the losses of ``dme-fd`` with ``{dme: false, fdl:
 none}``.
 
-Deviations from the authors' code
----------------------------------
+Deviations from the authors' code:
+
 - The supervised loss is the package's ``0.5 (BCE + Dice)`` where CPS has cross-entropy, so that rivals share it.
 - Labelled and unlabelled pictures go through a branch in one forward, so they share batch statistics (the authors
   have one forward each).

@@ -7,8 +7,8 @@ supervision), and a discrepancy loss keeps their encoders apart.
 What the paper leaves open is an option here: the ramp of alpha and its maximum, the decay of beta, the norm inside
 the discrepancy loss, and which branch is evaluated (an argument of `predict`).
 
-Deviations from the authors' code
----------------------------------
+Deviations from the authors' code:
+
 - Its alpha hardly leaves its start, and its beta falls in stairs; the paper's words are the defaults (``ramp``,
   ``decay``).
 - It multiplies the unlabelled terms by labelled / unlabelled pictures of the step; the paper has no such factor, and
