@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.optim import AdamW
 
 from tutseg import nets
+from tutseg.data.loader import Pictures
 from tutseg.methods.base import Batch, Method, Views
 from tutseg.methods.step import Stepper
 from tutseg.nets import Output
@@ -66,6 +67,13 @@ def ellipses(count: int, size: int, seed: int) -> tuple[torch.Tensor, torch.Tens
     mask = (distance <= 1).float().unsqueeze(1)
     image = 0.8 - 0.5 * mask + 0.05 * torch.randn(count, 3, size, size, generator=draw)
     return image.clamp(0, 1), mask
+
+
+def drawn_pictures(count: int, seed: int, size: int = 32) -> Pictures:
+    """`ellipses` as a data set with masks."""
+    image, mask = ellipses(count, size, seed)
+    ids = tuple(f"{seed}-{i}" for i in range(count))
+    return Pictures((image * 255).byte(), ids, ids, "ellipses", mask.byte(), mask.byte())
 
 
 def darkened(image: Tensor, views: int) -> list[Tensor]:

@@ -2,169 +2,45 @@
 
 import copy
 import math
-from collections.abc import Iterable
 from dataclasses import replace
-from typing import ClassVar
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
-from drawn import drawn_batch, ellipses, stepper
+from drawn import drawn_batch, drawn_pictures, ellipses, stepper
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.func import functional_call
+from toys import SIZE, Lens, Reweighted, TwoHeads, Watcher, register_toys, sample_losses, trained
 
-from tutseg import methods, nets
 from tutseg.data.loader import Pictures
 from tutseg.data.noise import depth_of
 from tutseg.errors import InputError
-from tutseg.losses import bce_dice
+from tutseg.files import file_hash
 from tutseg.methods import build_method, check_net
-from tutseg.methods.base import STREAMS, Batch, Progress
-from tutseg.methods.cards import MethodCard
-from tutseg.methods.co_training.common import OneNet, forward_views
-from tutseg.methods.step import Stepper, apart
-from tutseg.nets import Output
-from tutseg.nets.common import EncoderDecoder
+from tutseg.methods.base import STREAMS, Progress
+from tutseg.methods.co_training.common import forward_views
+from tutseg.methods.step import apart
+from tutseg.training.checkpoint import load_state, read_weights
+from tutseg.training.evaluate import foreground, truth_of
 from tutseg.training.fit import TrainingSet, fit, make_batch, make_fabric
+from tutseg.training.pictures import pictures_of, split_of
+from tutseg.training.run import load_run, run_trial
+from tutseg.training.start import build_for
 from tutseg.training.trial import make_trial
-
-SIZE = 16
-
-
-class TwoHeads(EncoderDecoder):
-    """A few convolutions with two heads, the mask's and "sdf"."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.encoder = nn.Sequential(nn.Conv2d(3, 8, 3, stride=2, padding=1), nn.BatchNorm2d(8), nn.ReLU())
-        self.up = nn.Sequential(nn.Upsample(scale_factor=2), nn.Conv2d(8, 8, 3, padding=1), nn.ReLU())
-        self.head, self.sdf = nn.Conv2d(8, 1, 1), nn.Conv2d(8, 1, 1)
-
-    def encode(self, images: Tensor) -> list[Tensor]:
-        return [self.encoder(images)]
-
-    def join(self, features: list[Tensor]) -> Tensor:
-        return features[-1]
-
-    def finish(self, joined: Tensor) -> Output:
-        decoded = self.up(joined)
-        return Output(self.head(decoded), {"sdf": torch.tanh(self.sdf(decoded))}, decoded=decoded)
-
-
-class Plain(nn.Module):
-    """One convolution that gives logits and nothing else."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.only = nn.Conv2d(3, 1, 3, padding=1)
-
-    def forward(self, images: Tensor, features: bool = False) -> Output:
-        return Output(self.only(images))
-
-
-def build(in_size: int, kind: type[nn.Module]) -> nn.Module:
-    """What `tutseg.nets.build` calls for the networks of this file."""
-    return kind()
-
-
-class Signed(OneNet):
-    """Learns the mask, and from its second head how far inside the mask a pixel lies (tanh, in widths of 4 pixels)."""
-
-    streams: ClassVar = {"labelled": 0}
-    needs = ("sdf",)
-
-    def __init__(self, net: str, size: int, pretrained: bool = False) -> None:
-        super().__init__()
-        self.net = self.make_net(net, size, pretrained)
-
-    def losses(self, batch: Batch, progress: Progress) -> dict[str, Tensor]:
-        image, mask = batch["labelled"].image, batch["labelled"].mask
-        out = self.net(image)
-        depth = torch.from_numpy(np.stack([depth_of(m[0].numpy() > 0) for m in mask])[:, None])
-        return {"mask": bce_dice(out.logits, mask), "sdf": F.mse_loss(out.heads["sdf"], torch.tanh(depth / 4))}
-
-
-class Watcher(OneNet):
-    """Learns as `Supervised` does and keeps every batch it is given."""
-
-    streams: ClassVar = {"generated": 0, "clean": 2, "unlabelled": 1, "labelled": 0}
-
-    def __init__(self, net: str, size: int, pretrained: bool = False) -> None:
-        super().__init__()
-        self.net, self.seen = self.make_net(net, size, pretrained), []
-
-    def losses(self, batch: Batch, progress: Progress) -> dict[str, Tensor]:
-        self.seen.append(batch)
-        return {"sup": bce_dice(self.net(batch["labelled"].image).logits, batch["labelled"].mask)}
-
-
-class Parted(Signed):
-    """`Signed` with encoder and rest as groups of their own."""
-
-    def groups(self) -> dict[str, Iterable[nn.Parameter]]:
-        encoder = list(self.net.encoder.parameters())
-        return {"encoder": encoder, "rest": [p for p in self.parameters() if all(p is not q for q in encoder)]}
-
-
-def sample_losses(logits: Tensor, mask: Tensor) -> Tensor:
-    """Cross-entropy of each picture, ``(B,)``."""
-    return F.binary_cross_entropy_with_logits(logits, mask, reduction="none").mean((1, 2, 3))
-
-
-class Reweighted(OneNet):
-    """Two levels (Ren et al., ICML 2018): a labelled picture weighs what a step on it would do for clean ones."""
-
-    streams: ClassVar = {"labelled": 0, "clean": 0}
-
-    def __init__(self, net: str, size: int, pretrained: bool = False) -> None:
-        super().__init__()
-        self.net, self.given = self.make_net(net, size, pretrained), []
-
-    def update(self, batch: Batch, progress: Progress, step: Stepper) -> dict[str, Tensor]:
-        noisy, clean = batch["labelled"], batch["clean"]
-        weight = torch.zeros(len(noisy.image), requires_grad=True)
-        state = step.virtual(self.net, lambda net: (weight * sample_losses(net(noisy.image).logits, noisy.mask)).sum())
-        after = sample_losses(functional_call(self.net, state, clean.image).logits, clean.mask).mean()
-        (slope,) = torch.autograd.grad(after, weight)
-        weight = F.normalize(F.relu(-slope), p=1, dim=0)
-        self.given += zip(noisy.label.tolist(), weight.tolist(), strict=True)
-        return step({"sup": (weight * sample_losses(self.net(noisy.image).logits, noisy.mask)).sum()})
 
 
 @pytest.fixture(autouse=True)
-def registered(monkeypatch):
-    """The networks and methods of this file, known for one test."""
-    card = replace(nets.cards.CARDS["unet-s"], module=__name__, stride=4)
-    for name, kind, gives in (("two-heads", TwoHeads, ("encode", "decoded", "sdf")), ("plain", Plain, ())):
-        monkeypatch.setitem(nets.cards.CARDS, name, replace(card, name=name, options={"kind": kind}, gives=gives))
-    for cls in (Signed, Watcher, Parted, Reweighted):
-        name = cls.__name__.lower()
-        known = MethodCard(name, f"{__name__}:{cls.__name__}", "semi-supervised", "-", "of a test")
-        monkeypatch.setitem(methods.cards.CARDS, name, known)
-
-
-def drawn(count: int, seed: int) -> Pictures:
-    image, mask = ellipses(count, SIZE, seed)
-    ids = tuple(f"{seed}-{i}" for i in range(count))
-    return Pictures((image * 255).byte(), ids, ids, "ellipses", mask.byte(), mask.byte())
-
-
-def trained(folder, train: TrainingSet, **fields):
-    """A method of this file after a short training."""
-    given = {"net": "two-heads", "size": SIZE, "batch": 4, "lr": 0.02, "steps": 30, **fields}
-    trial = make_trial(**given)
-    torch.manual_seed(trial.seed)
-    method = build_method(trial.method, net=trial.net, size=SIZE, **trial.options)
-    fit(method, train, trial, folder, make_fabric("cpu", "32-true"))
-    return method.eval()
+def toys(monkeypatch):
+    register_toys(monkeypatch)
 
 
 # ---- what a network gives, what a method needs -----------------------------------------------------------------------
 
 
 def test_a_second_head_learns_its_own_target(tmp_path):
-    method = trained(tmp_path, TrainingSet(drawn(8, 1), drawn(1, 2)), method="signed")
+    method = trained(tmp_path, TrainingSet(drawn_pictures(8, 1, SIZE), drawn_pictures(1, 2, SIZE)), method="signed")
     image, mask = ellipses(6, SIZE, 3)
     with torch.inference_mode():
         out = method.net(image)
@@ -210,7 +86,7 @@ def test_a_method_is_refused_a_net_that_lacks_what_it_needs():
 
 def known(count: int, seed: int) -> Pictures:
     """Drawn pictures about which everything is known."""
-    return replace(drawn(count, seed), labels=torch.arange(count) % 2, classes=("a", "b"))
+    return replace(drawn_pictures(count, seed, SIZE), labels=torch.arange(count) % 2, classes=("a", "b"))
 
 
 def test_each_stream_gives_what_was_asked_for_and_may_be_seen(tmp_path):
@@ -232,7 +108,7 @@ def test_each_stream_gives_what_was_asked_for_and_may_be_seen(tmp_path):
 
 
 def test_a_further_stream_moves_no_draw_of_the_others():
-    train = TrainingSet(*(drawn(count, count) for count in (3, 5, 4, 6)))
+    train = TrainingSet(*(drawn_pictures(count, count, SIZE) for count in (3, 5, 4, 6)))
     few, all_of_them = Watcher("two-heads", SIZE), Watcher("two-heads", SIZE)
     few.streams = {"labelled": 0, "unlabelled": 1}
     batches = []
@@ -269,10 +145,13 @@ def test_partners_are_unlabelled_pictures_of_a_draw_apart_and_move_no_other():
     assert met == pictures  # ten steps of four of forty pictures: each once
 
 
-def test_a_stream_without_pictures_is_named(tmp_path):
-    for train in (TrainingSet(drawn(2, 1), drawn(2, 2)), TrainingSet(drawn(2, 1), drawn(2, 2), drawn(2, 3).take([]))):
-        with pytest.raises(InputError, match=r"method watcher got no (generated|clean) picture"):
-            trained(tmp_path, train, method="watcher")
+@pytest.mark.parametrize("further", [{}, {"clean": 0}])
+def test_a_stream_without_pictures_is_named(further, tmp_path):
+    parts = {"unlabelled": 2, "generated": 2} | further
+    few = {stream: drawn_pictures(2, 2, SIZE).take(range(count)) for stream, count in parts.items()}
+    train = TrainingSet(drawn_pictures(2, 1, SIZE), **few)
+    with pytest.raises(InputError, match="method watcher got no clean picture"):
+        trained(tmp_path, train, method="watcher")
 
 
 # ---- optimisers of several groups ------------------------------------------------------------------------------------
@@ -280,7 +159,7 @@ def test_a_stream_without_pictures_is_named(tmp_path):
 
 def test_each_group_has_the_optimiser_rate_and_schedule_that_the_trial_gives_it(tmp_path):
     """Three steps by hand: plain descent for the encoder, AdamW at the trial's own rate for the rest."""
-    train = TrainingSet(drawn(5, 1))
+    train = TrainingSet(drawn_pictures(5, 1, SIZE))
     encoder = {"optimizer": "sgd", "lr": 0.3, "schedule": "step", "weight_decay": 0.0}
     fields = {"method": "parted", "steps": 3, "batch": 4, "lr": 0.01, "groups": {"encoder": encoder}}
     method = trained(tmp_path, train, **fields)
@@ -302,7 +181,7 @@ def test_each_group_has_the_optimiser_rate_and_schedule_that_the_trial_gives_it(
 
 
 def test_groups_without_settings_train_as_one(tmp_path):
-    train = TrainingSet(drawn(5, 1))
+    train = TrainingSet(drawn_pictures(5, 1, SIZE))
     parted, whole = (trained(tmp_path / name, train, method=name, steps=3) for name in ("parted", "signed"))
     assert all(map(torch.equal, parted.state_dict().values(), whole.state_dict().values()))
 
@@ -320,7 +199,7 @@ def test_groups_without_settings_train_as_one(tmp_path):
 )
 def test_an_impossible_group_is_named(groups, says, tmp_path):
     with pytest.raises(InputError, match=says):
-        trained(tmp_path, TrainingSet(drawn(2, 1)), method="parted", groups=groups)
+        trained(tmp_path, TrainingSet(drawn_pictures(2, 1, SIZE)), method="parted", groups=groups)
 
 
 # ---- several steps, and steps that are not taken ---------------------------------------------------------------------
@@ -384,10 +263,126 @@ def test_forward_derivatives_leave_batch_statistics_alone():
 
 def test_two_levels_learn_which_masks_are_wrong(tmp_path):
     """Half of the labelled pictures have inverted masks; their label, which nothing but this test reads, says so."""
-    pictures = drawn(8, 1)
+    pictures = drawn_pictures(8, 1, SIZE)
     wrong = torch.arange(8) % 2
     masks = torch.where(wrong.bool().view(-1, 1, 1, 1), 1 - pictures.masks, pictures.masks)
     noisy = replace(pictures, masks=masks, labels=wrong, classes=("right", "wrong"))
-    given = trained(tmp_path, TrainingSet(noisy, clean=drawn(4, 2)), method="reweighted").given
+    given = trained(tmp_path, TrainingSet(noisy, clean=drawn_pictures(4, 2, SIZE)), method="reweighted").given
     right, wrong = (np.mean([weight for label, weight in given if label == kind]) for kind in (0, 1))
     assert right > 5 * wrong and len(given) == 30 * 4
+
+
+# ---- networks that are borrowed from files ---------------------------------------------------------------------------
+
+DRAWN = {"data_options": {"n": 30, "size": 32}, "net": "two-heads", "size": 32, "steps": 4, "batch": 2, "labelled": 2}
+
+
+@pytest.fixture
+def teacher_file(tmp_path, monkeypatch) -> Path:
+    """A teacher's weights, where a trial finds them by their hash."""
+    torch.manual_seed(5)
+    (tmp_path / "weights").mkdir()
+    save_file(Lens().state_dict(), tmp_path / "weights/lens.safetensors")
+    monkeypatch.setenv("TUTSEG_WEIGHTS", str(tmp_path / "weights"))
+    return tmp_path / "weights/lens.safetensors"
+
+
+def test_each_prompt_reaches_its_own_picture_alone():
+    torch.manual_seed(0)
+    lens, images = Lens().eval(), torch.rand(3, 3, SIZE, SIZE)
+    prompts = {
+        "points": torch.tensor([[[0.2, 0.2, 1.0]], [[0.8, 0.3, 1.0]], [[0.5, 0.5, 0.0]]]),
+        "boxes": torch.tensor([[0.1, 0.1, 0.5, 0.5], [0.2, 0.4, 0.9, 0.8], [0.0, 0.0, 1.0, 1.0]]),
+        "mask_logits": torch.randn(3, 1, SIZE, SIZE),
+        "tokens": torch.randn(3, 2, 4),
+    }
+    embedding = lens.embed(images)
+    for name, prompt in prompts.items():
+        told = lens.decode(embedding, **{name: prompt}).logits
+        assert torch.equal(told, lens(images, **{name: prompt}).logits)
+        other = prompt.clone()
+        other[1] = prompt[2]
+        moved = (lens.decode(embedding, **{name: other}).logits != told).flatten(1).any(1)
+        assert moved.tolist() == [False, True, False], name
+
+
+def test_a_borrowed_teacher_teaches_and_is_neither_trained_nor_saved_nor_needed_to_predict(
+    teacher_file, tmp_path, monkeypatch
+):
+    lens = load_file(teacher_file)
+    trial = make_trial(method="prompted", inputs={"teacher": file_hash(teacher_file)}, **DRAWN)
+    result = run_trial(trial, None, "cpu", tmp_path / "run")
+    assert "input teacher" in result["provenance"]
+    method = build_for(trial)
+    tokens = method.tokens.clone()
+    pictures = pictures_of("synth", None, 32, trial.data_options)
+    fit(
+        method,
+        TrainingSet(pictures.take([0, 1]), pictures.take([2, 3])),
+        trial,
+        tmp_path,
+        make_fabric("cpu", "32-true"),
+    )
+    assert method.training and not method.teacher.training and not torch.equal(method.tokens, tokens)
+    assert all(torch.equal(tensor, lens[name]) for name, tensor in method.teacher.state_dict().items())
+    assert not any(name.startswith("teacher") for name in method.state_dict())
+    assert not any(parameter.requires_grad for parameter in method.teacher.parameters())
+    assert len(method.groups()["all"]) == len(list(method.net.parameters())) + 1  # and the tokens
+
+    teacher_file.unlink()
+    saved, _ = read_weights(tmp_path / "run/weights.safetensors")
+    assert saved.keys() == method.state_dict().keys()
+    method, _ = load_run(tmp_path / "run")
+    assert not hasattr(method, "teacher")
+    test = pictures.take(split_of(trial, pictures).test)
+    prediction = foreground(method, test, "net", make_fabric("cpu", "32-true"))
+    dice = 2 * (prediction & truth_of(test)).sum() / (prediction.sum() + truth_of(test).sum())
+    assert result["scores"]["net"]["dice"]["pooled"]["mean"] == pytest.approx(dice)
+
+    monkeypatch.setenv("TUTSEG_RUNS", str(tmp_path))
+    (tmp_path / "run").rename(tmp_path / trial.id)
+    again = make_trial(method="prompted", inputs={"start": trial.id}, **DRAWN | {"steps": 0})  # scored, not trained
+    assert run_trial(again, None, "cpu")["scores"] == result["scores"]
+
+
+def test_training_goes_on_with_a_borrowed_teacher_where_it_was_stopped(teacher_file, tmp_path, monkeypatch):
+    trial = make_trial(method="prompted", inputs={"teacher": file_hash(teacher_file)}, **DRAWN)
+    run_trial(trial, None, "cpu", tmp_path / "whole")
+    monkeypatch.setattr("tutseg.training.fit.SAVE_EVERY_S", 0)
+
+    def stop(stage: str, done: int, total: int) -> None:
+        if stage == "train" and done == 3:
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        run_trial(trial, None, "cpu", tmp_path / "parts", stop)
+    state = load_state(tmp_path / "parts/state.pt")
+    assert state["step"] == 3 and not any(name.startswith("teacher") for name in state["method"])
+    run_trial(trial, None, "cpu", tmp_path / "parts")
+    whole, parts = (read_weights(tmp_path / name / "weights.safetensors")[0] for name in ("whole", "parts"))
+    assert whole.keys() == parts.keys() and all(map(torch.equal, whole.values(), parts.values()))
+
+
+def test_the_network_of_a_finished_trial_is_borrowed_by_its_id(tmp_path, monkeypatch):
+    monkeypatch.setenv("TUTSEG_RUNS", str(tmp_path))
+    first = make_trial(method="supervised", **DRAWN)
+    run_trial(first)
+    method = build_for(make_trial(method="taught", inputs={"teacher": first.id}, **DRAWN))
+    teacher, _ = load_run(first.folder)
+    assert all(map(torch.equal, method.teacher.state_dict().values(), teacher.net.state_dict().values()))
+    other = make_trial(method="supervised", **DRAWN, seed=1)
+    run_trial(other)
+    started = build_for(make_trial(method="taught", inputs={"teacher": first.id, "start": other.id}, **DRAWN))
+    assert all(map(torch.equal, started.teacher.state_dict().values(), teacher.net.state_dict().values()))
+    assert torch.equal(started.net.head.weight, load_run(other.folder)[0].net.head.weight)
+    assert not torch.equal(method.net.head.weight, teacher.net.head.weight)
+
+
+def test_a_role_without_a_file_and_a_file_without_a_role_are_named(teacher_file, tmp_path):
+    known = {"teacher": file_hash(teacher_file)}
+    with pytest.raises(InputError, match="method prompted has no input teacher: pin one: --input teacher=ID"):
+        run_trial(make_trial(method="prompted", **DRAWN), None, "cpu", tmp_path / "run")
+    with pytest.raises(InputError, match="unknown input of method prompted 'teacha': did you mean teacher"):
+        build_for(make_trial(method="prompted", inputs=known | {"teacha": known["teacher"]}, **DRAWN))
+    with pytest.raises(InputError, match=r"lens.safetensors belongs to another network .*: pin the weights"):
+        build_for(make_trial(method="taught", inputs=known, **DRAWN))

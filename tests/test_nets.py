@@ -14,7 +14,7 @@ from torch import nn
 from tutseg import weights
 from tutseg.errors import InputError
 from tutseg.nets import CARDS, build, lite0_unet, mobilenet_unet, net_table, swin_unet
-from tutseg.nets.common import EncoderDecoder, load_encoder
+from tutseg.nets.common import EncoderDecoder, Promptable, load_encoder
 
 # where the full net would take seconds, its mechanics are tested on a narrower one
 NARROW = {
@@ -98,7 +98,8 @@ class TestContract:
         out = net(images(1, 64), features=True)
         assert ("encode" in gives) == (isinstance(net, EncoderDecoder) and len(out.features) > 0)
         assert ("decoded" in gives) == (out.decoded is not None and isinstance(net.head, nn.Module))
-        assert set(out.heads) == gives - {"encode", "decoded"}
+        assert ("prompt" in gives) == isinstance(net, Promptable)
+        assert set(out.heads) == gives - {"encode", "decoded", "prompt"}
 
     def test_deterministic(self, name):
         """The same seed gives the same net, which gives the same logits; another seed another net."""

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from drawn import ellipses, register_tiny
+from drawn import drawn_pictures, register_tiny
 
 from tutseg.data.loader import Pictures, step_indices
 from tutseg.errors import InputError, Stopped
@@ -41,14 +41,8 @@ def tiny(monkeypatch):
     register_tiny(monkeypatch)
 
 
-def drawn(count: int, seed: int, size: int = 32) -> Pictures:
-    image, mask = ellipses(count, size, seed)
-    ids = tuple(f"{seed}-{i}" for i in range(count))
-    return Pictures((image * 255).byte(), ids, ids, "ellipses", mask.byte(), mask.byte())
-
-
 def training_set(labelled: int = 3, unlabelled: int = 5) -> TrainingSet:
-    return TrainingSet(drawn(labelled, 1), drawn(unlabelled, 2))
+    return TrainingSet(drawn_pictures(labelled, 1), drawn_pictures(unlabelled, 2))
 
 
 def trial_of(method: str = "dme-fd", **fields) -> Trial:
@@ -279,10 +273,10 @@ def test_fit_has_no_way_in_for_test_pictures():
 @pytest.mark.parametrize("name", TRAINED)
 def test_masks_of_unlabelled_pictures_teach_nothing(name, tmp_path):
     """Noise in their place trains the same weights, because the training set lets go of them before `fit`."""
-    hidden = drawn(5, 2)
+    hidden = drawn_pictures(5, 2)
     noise = torch.randint(0, 2, hidden.masks.shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     first, other = (
-        TrainingSet(drawn(3, 1), dataclasses.replace(hidden, masks=masks, truth=masks, labels=labels))
+        TrainingSet(drawn_pictures(3, 1), dataclasses.replace(hidden, masks=masks, truth=masks, labels=labels))
         for masks, labels in ((hidden.masks, None), (noise, torch.zeros(5, dtype=torch.long)))
     )
     for train in (first, other):
@@ -411,12 +405,12 @@ def test_a_loss_that_is_not_finite_stops_with_its_name(tmp_path, monkeypatch):
 
 
 def test_nothing_to_learn_from_is_an_input_error(tmp_path):
-    none = drawn(2, 1).take([])
+    none = drawn_pictures(2, 1).take([])
     with pytest.raises(InputError, match="no labelled picture"):
-        trained(trial_of(), tmp_path, TrainingSet(none, drawn(2, 2)))
+        trained(trial_of(), tmp_path, TrainingSet(none, drawn_pictures(2, 2)))
     with pytest.raises(InputError, match="no unlabelled picture"):
-        trained(trial_of(), tmp_path, TrainingSet(drawn(2, 1), none))
-    trained(trial_of("supervised", steps=1), tmp_path, TrainingSet(drawn(2, 1), none))
+        trained(trial_of(), tmp_path, TrainingSet(drawn_pictures(2, 1), none))
+    trained(trial_of("supervised", steps=1), tmp_path, TrainingSet(drawn_pictures(2, 1), none))
 
 
 # ---- run folders -----------------------------------------------------------------------------------------------------

@@ -10,6 +10,9 @@ from tutseg.nets import CARDS as NETS
 from tutseg.nets import card_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
     from tutseg.methods.base import Method
 
 
@@ -39,15 +42,35 @@ def check_net(method: str, net: str, pretrained: bool = False) -> None:
         )
 
 
-def build_method(name: str, **options: Any) -> "Method":
+def check_inputs(method: str, roles: "Iterable[str]") -> None:
+    """Whether a trial gives a method every input that it needs to be trained; an InputError names one it does not."""
+    for role in method_class(method).roles:
+        if role not in roles:
+            raise InputError(f"method {method} has no input {role}", f"pin one: --input {role}=ID, or {role}=SHA-256")
+
+
+def build_method(name: str, inputs: "Mapping[str, Path] | None" = None, **options: Any) -> "Method":
     """Build a method by name.
+
+    Parameters
+    ----------
+    name : str
+        A name that ``tutseg methods`` lists.
+    inputs : mapping of str to Path, optional
+        Role -> weights file, to train; a method that will only predict is built without.
+    **options
+        The method's own.
 
     Raises
     ------
     InputError
-        Unknown name, unknown option, an option's value that the method refuses, or a net that lacks what it needs.
+        Unknown name, unknown option, an option's value that the method refuses, a net that lacks what it needs, or no
+        file for a role.
     """
     cls = method_class(name)
+    if inputs is not None and CARDS[name].kind != "one-image" and cls.roles:
+        check_inputs(name, inputs)
+        options["inputs"] = {role: inputs[role] for role in cls.roles}
     if "net" in options and CARDS[name].kind != "one-image":
         check_net(name, options["net"], options.get("pretrained", False))
     return cls(**options)
@@ -66,7 +89,7 @@ def describe(name: str) -> dict:
     own = {
         key: {"default": parameter.default, "expected": in_words(parameter.annotation)}
         for key, parameter in inspect.signature(cls).parameters.items()
-        if key != "pretrained" and parameter.default is not inspect.Parameter.empty
+        if key not in ("pretrained", "inputs") and parameter.default is not inspect.Parameter.empty
     }
     card = CARDS[name]
     return {"name": name, "kind": card.kind, "paper": card.paper, "about": inspect.getdoc(cls), "options": own}

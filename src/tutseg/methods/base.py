@@ -2,12 +2,14 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar
+from pathlib import Path
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
 from tutseg.methods.step import Stepper
 from tutseg.nets import build
+from tutseg.weights import load_into, tensors_of
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,30 @@ class Views:
 Batch = Mapping[str, Views]
 
 
+def frozen(net: nn.Module, file: Path, part: str = "") -> nn.Module:
+    """`net` with the weights of a file, without gradient and in evaluation mode: a network to borrow.
+
+    Parameters
+    ----------
+    net : nn.Module
+        Of the file's network.
+    file : Path
+        Tensors by name, as a trial or a publisher writes them.
+    part : str
+        Take only the tensors below this name: "net" is the network of a finished trial of a method with one.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read, or belongs to another network.
+    """
+    tensors = tensors_of(file)
+    if part:
+        tensors = {name[len(part) + 1 :]: t for name, t in tensors.items() if name.startswith(f"{part}.")}
+    load_into(net, tensors, file, "pin the weights of the network that the method borrows")
+    return net.requires_grad_(False).eval()
+
+
 class Method(nn.Module):
     """How networks learn. A subclass sets its networks in ``__init__`` and writes `losses` and `predict`.
 
@@ -73,12 +99,18 @@ class Method(nn.Module):
         pasting one picture into another; None for no such draw.
     views : names `predict` accepts; the first is the default, and what the paper evaluates is named in the file.
     needs : what its network must give beyond logits, as `tutseg.nets.cards.NetCard.gives` names it.
+    roles : the trial's `inputs` that it reads. Its ``__init__`` then has ``inputs=None``: role -> weights file, and
+        None where the method is built to predict.
+    borrowed : attributes that hold `frozen` networks of such files. They are neither trained nor saved, and not there
+        where the method is built to predict, so that a finished run does without the files.
     """
 
     streams: ClassVar[Mapping[str, int]] = {"labelled": 0, "unlabelled": 0}
     partners: ClassVar[int | None] = None
     views: ClassVar[tuple[str, ...]] = ("net",)
     needs: ClassVar[tuple[str, ...]] = ()
+    roles: ClassVar[tuple[str, ...]] = ()
+    borrowed: ClassVar[tuple[str, ...]] = ()
 
     @staticmethod
     def make_net(net: str, size: int, pretrained: bool = False) -> nn.Module:
@@ -87,7 +119,31 @@ class Method(nn.Module):
 
     def groups(self) -> dict[str, Iterable[nn.Parameter]]:
         """The parameters that are trained, in groups to which a trial may give optimisers and rates of their own."""
-        return {"all": self.parameters()}
+        return {"all": [p for name, p in self.named_parameters() if not self._lent(name)]}
+
+    def _lent(self, name: str) -> bool:
+        """Whether a tensor belongs to a borrowed network."""
+        return name.split(".")[0] in self.borrowed
+
+    def state_dict(self, *args: Any, **options: Any) -> dict[str, Tensor]:
+        """The method's own tensors; what is borrowed is left out."""
+        state = super().state_dict(*args, **options)
+        for name in [name for name in state if self._lent(name)]:
+            del state[name]
+        return state
+
+    def load_state_dict(self, state_dict: Mapping[str, Tensor], *args: Any, **options: Any) -> Any:
+        """Load what `state_dict` gave; what is borrowed stays."""
+        lent = {name: tensor for name, tensor in super().state_dict().items() if self._lent(name)}
+        return super().load_state_dict({**state_dict, **lent}, *args, **options)
+
+    def train(self, mode: bool = True) -> "Method":
+        """Training or evaluation mode; what is borrowed stays in evaluation mode."""
+        super().train(mode)
+        for name in self.borrowed:
+            if (net := getattr(self, name, None)) is not None:
+                net.eval()
+        return self
 
     def losses(self, batch: Batch, progress: Progress) -> dict[str, Tensor]:
         """Named, weighted scalar terms; their sum is what is minimised."""

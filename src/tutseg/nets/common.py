@@ -70,6 +70,46 @@ class EncoderDecoder(nn.Module):
         return out if features else Output(out.logits, out.heads)
 
 
+class Promptable(nn.Module):
+    """A net that segments what it is told to (SAM and its like): one set of prompts for each picture.
+
+    Pictures are embedded once and decoded as often as there are prompts to try.
+    """
+
+    def embed(self, images: Tensor) -> Tensor:
+        """Images ``(B, 3, H, W)`` in [0, 1] to their embedding ``(B, D, h, w)``."""
+        raise NotImplementedError
+
+    def decode(
+        self,
+        embedding: Tensor,
+        points: Tensor | None = None,
+        boxes: Tensor | None = None,
+        mask_logits: Tensor | None = None,
+        tokens: Tensor | None = None,
+    ) -> Output:
+        """What the prompts name, each of them as many as there are embeddings.
+
+        Parameters
+        ----------
+        embedding : Tensor
+            What `embed` returned.
+        points : Tensor or None
+            Clicks ``(B, N, 3)``: x and y in [0, 1] of the picture's width and height, then 1 on the thing, 0 beside it.
+        boxes : Tensor or None
+            ``(B, 4)``: left, top, right and bottom, in [0, 1].
+        mask_logits : Tensor or None
+            A guess ``(B, 1, H, W)``, as logits and at the images' size; not a mask in {0, 1}.
+        tokens : Tensor or None
+            Learned prompts ``(B, N, D)``.
+        """
+        raise NotImplementedError
+
+    def forward(self, images: Tensor, **prompts: Tensor) -> Output:
+        """`decode` after `embed`."""
+        return self.decode(self.embed(images), **prompts)
+
+
 def double_conv(c_in: int, c_out: int) -> nn.Sequential:
     """Twice convolution 3x3, batch norm, ReLU: U-Net's block (a bias before batch norm would do nothing)."""
     layers: list[nn.Module] = []

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from tutseg.errors import InputError
 from tutseg.files import atomic_write, canonical_json
+from tutseg.weights import load_into
 
 
 def save_state(path: Path, state: dict[str, Any]) -> None:
@@ -70,13 +71,4 @@ def load_weights(path: Path, module: nn.Module) -> None:
     InputError
         The file cannot be read, or belongs to another network.
     """
-    tensors, _ = read_weights(path)
-    own = module.state_dict()
-    wrong = [n for n in own if n not in tensors or tensors[n].shape != own[n].shape]
-    wrong += [n for n in tensors if n not in own]
-    if wrong:
-        raise InputError(
-            f"{path} belongs to another network ({len(wrong)} of {len(own)} tensors do not fit, such as {wrong[0]})",
-            "give the method, net and size it was trained with",
-        )
-    module.load_state_dict(tensors)
+    load_into(module, read_weights(path)[0], path, "give the method, net and size it was trained with")

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from lightning.fabric import seed_everything
 
-from tutseg.errors import InputError
+from tutseg.errors import InputError, unknown
 from tutseg.files import file_hash, json_of, runs_folder, weights_folder
-from tutseg.methods import build_method
+from tutseg.methods import build_method, method_class
 from tutseg.methods.base import Method
 from tutseg.training.checkpoint import read_weights
 from tutseg.training.trial import Trial
@@ -62,8 +62,13 @@ def _pinned(role: str, name: str) -> Path:
 def build_for(trial: Trial, inputs: dict[str, Path] | None = None) -> Method:
     """The trial's method with weights drawn from the trial's seed, or with those of the trial it starts from."""
     inputs = inputs_of(trial) if inputs is None else inputs
+    known = ("start", *method_class(trial.method).roles)
+    for role in inputs:
+        if role not in known:
+            raise unknown(f"input of method {trial.method}", role, known)
     seed_everything(trial.seed, verbose=False)
-    method = build_method(trial.method, net=trial.net, size=trial.size, pretrained=trial.pretrained, **trial.options)
+    options = {"net": trial.net, "size": trial.size, "pretrained": trial.pretrained, **trial.options}
+    method = build_method(trial.method, inputs if trial.steps else None, **options)
     if "start" in inputs:
         _start_from(method, inputs["start"])
     return method
@@ -77,7 +82,8 @@ def _start_from(method: Method, weights: Path) -> None:
         return
     trained = {name.removeprefix("net."): tensor for name, tensor in tensors.items() if name.startswith("net.")}
     shapes = {name: tensor.shape for name, tensor in trained.items()}
-    twins = [m for m in method.children() if {n: t.shape for n, t in m.state_dict().items()} == shapes]
+    own = [net for name, net in method.named_children() if name not in method.borrowed]
+    twins = [m for m in own if {n: t.shape for n, t in m.state_dict().items()} == shapes]
     if not trained or not twins:
         raise InputError(
             f"input start: no network of this trial has the shape of {weights}", "start from a run of one net"

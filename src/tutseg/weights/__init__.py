@@ -6,6 +6,7 @@ hash is compared before it is read, it is read without running code, and it is r
 
 import re
 import warnings
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from tutseg.files import file_hash, weights_folder
 from tutseg.weights.cards import CARDS, WeightsCard
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
 
 def card_of(name: str) -> WeightsCard:
@@ -66,7 +67,7 @@ def read(name: str) -> "dict[str, Tensor]":
         As `find`; or the file holds code, anything but tensors, or another number of tensors than its card says.
     """
     card, path = card_of(name), find(name)
-    tensors = _tensors(card, path)
+    tensors = tensors_of(path, card.repair)
     if card.tensors not in (None, len(tensors)):
         raise InputError(f"{path} holds {len(tensors)} tensors, not {card.tensors}", card.repair)
     return tensors
@@ -154,8 +155,14 @@ def _obtain(card: WeightsCard) -> Path:
         raise _missing(card) from error
 
 
-def _tensors(card: WeightsCard, path: Path) -> "dict[str, Tensor]":
-    """The tensors of a safetensors file, or of a pickle that holds nothing else."""
+def tensors_of(path: Path, repair: str = "fetch it again, or train again") -> "dict[str, Tensor]":
+    """The tensors of a safetensors file, or of a pickle that holds nothing else.
+
+    Raises
+    ------
+    InputError
+        The file is damaged, holds code or anything but tensors; `repair` is what to do about it.
+    """
     import torch
     from safetensors.torch import load_file
 
@@ -168,7 +175,26 @@ def _tensors(card: WeightsCard, path: Path) -> "dict[str, Tensor]":
     except Exception as error:  # safetensors and torch raise half a dozen types for a file that is not their own
         code = re.search(r"[Uu]nsupported (?:global: )?GLOBAL (\S+)", str(error))
         fault = f"holds code ({code[1]}), which was not run" if code else "is damaged, or no file of tensors"
-        raise InputError(f"{path} {fault}", card.repair) from error
+        raise InputError(f"{path} {fault}", repair) from error
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
-        raise InputError(f"{path} holds more than named tensors", card.repair)
+        raise InputError(f"{path} holds more than named tensors", repair)
     return dict(state)
+
+
+def load_into(module: "nn.Module", tensors: "Mapping[str, Tensor]", origin: object, remedy: str) -> None:
+    """Fill every tensor of `module` by its name: all of them, with nothing left over, or none.
+
+    Parameters
+    ----------
+    origin : object
+        Where the tensors come from, for the message.
+    remedy : str
+        What to do if they do not fit.
+    """
+    own = module.state_dict()
+    wrong = [name for name in own if name not in tensors or tensors[name].shape != own[name].shape]
+    wrong += [name for name in tensors if name not in own]
+    if wrong:
+        some = f"{len(wrong)} of {len(own)} tensors do not fit, such as {wrong[0]}"
+        raise InputError(f"{origin} belongs to another network ({some})", remedy)
+    module.load_state_dict(tensors)

@@ -112,13 +112,14 @@ def _attempt(trial: Trial, root: str | None, device: str, report: Report) -> boo
         return True
 
 
-def _check_nets(spec: Spec) -> None:
-    """A network that lacks what a method needs should be met before the first trial, not after a night of them."""
-    from tutseg.methods import check_net  # torch with it, which reading a spec does without
+def _check_methods(spec: Spec) -> None:
+    """A network or an input that a method lacks should be met before the first trial, not after a night of them."""
+    from tutseg.methods import check_inputs, check_net  # torch with it, which reading a spec does without
 
-    pairs = dict.fromkeys((t.method, t.net, t.pretrained) for t in spec.trials if task_of(t.method).trains)
-    for pair in pairs:
-        check_net(*pair)
+    for trial in spec.trials:
+        if task_of(trial.method).trains and trial.steps:
+            check_net(trial.method, trial.net, trial.pretrained)
+            check_inputs(trial.method, trial.inputs)
 
 
 class _Failed(Exception):
@@ -165,7 +166,7 @@ def run_serial(
     list of Trial
         Those that failed; each has ``failed.json`` in its run folder.
     """
-    _check_nets(spec)
+    _check_methods(spec)
     k, n = shard
     cheapest_first = sorted(states(spec), key=lambda item: item[0].cost)
     todo = [trial for trial, state, _ in cheapest_first[k::n] if state != "done"]
@@ -239,7 +240,7 @@ def run_snakemake(
     todo = [trial.id for trial, state, _ in states(spec) if state != "done"]
     if not todo:
         return []
-    _check_nets(spec)
+    _check_methods(spec)
     runs = runs_folder().resolve()
     place = runs / ".grid"
     config = {
