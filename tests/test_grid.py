@@ -177,7 +177,9 @@ def test_a_missing_or_broken_file_is_named(tmp_path):
             read_spec(tmp_path / name)
 
 
-SPECS = sorted((Path(__file__).resolve().parents[1] / "experiments").glob("*/*.yaml"))
+ROOT = Path(__file__).resolve().parents[1]
+SPECS = sorted((ROOT / "experiments").glob("*/*.yaml"))
+DME_FD = ROOT / "experiments" / "dme-fd"
 
 
 @pytest.mark.parametrize("path", SPECS, ids=lambda path: f"{path.parent.name}/{path.stem}")
@@ -186,6 +188,24 @@ def test_every_spec_of_the_project_can_be_read_at_every_scale(path):
         spec = read_spec(path, scale)
         assert spec.trials and spec.paper == path.parent.name
         assert spec.name == "-".join(filter(None, (path.stem, scale)))
+
+
+@pytest.mark.parametrize(
+    ("scale", "counted"), [("lab", "table-4-lab"), ("gpu", "isic2018-96-rivals"), ("paper", (118, 2955 - 118))]
+)
+def test_epoch_matched_steps_are_the_others_times_labelled_over_unlabelled(scale, counted):
+    if isinstance(counted, str):  # of a trial that was run on the same data at 4 %
+        with open(ROOT / "results" / "dme-fd" / counted / "trials.csv", newline="") as file:
+            row = next(
+                row for row in csv.DictReader(file) if row["method"] == "supervised" and row["labelled"] == "0.04"
+            )
+        counted = int(row["n_labelled"]), int(row["n_unlabelled"])
+    labelled, unlabelled = counted
+    (alone,) = {trial.steps for trial in read_spec(DME_FD / "epochs-matched.yaml", scale).trials}
+    (beside,) = {trial.steps for trial in read_spec(DME_FD / "table-4.yaml", scale).trials}
+    assert alone == pytest.approx(beside * labelled / unlabelled, rel=0.01)
+    for trial in read_spec(DME_FD / "epochs-matched.yaml", scale).trials:
+        assert trial.options == {"matched": "epochs"}
 
 
 def test_all_specs_of_the_project_are_seen():

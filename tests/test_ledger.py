@@ -209,6 +209,26 @@ def test_rows_that_name_their_network_are_of_that_network_alone(run, collected):
     assert all("trained on ISIC 2018" in entry.why for entry in found)
 
 
+def test_supervised_for_as_many_epochs_never_stands_for_as_many_steps(run, collected):
+    """Larger pictures and more steps would else let it take the cell."""
+    epochs = seeds(run, method="supervised", size=224, steps=1200, options={"matched": "epochs"})
+    assert cell(entries("dme-fd", 1, collected(*epochs))).state == "not yet"
+    steps = seeds(run, method="supervised")
+    found = entries("dme-fd", 1, collected(*epochs, *steps))
+    assert {item.id for item in cell(found).ours.trials} == {trial.id for trial in steps}
+    assert all("as many steps" in entry.why for entry in found if entry.cell.row == "SupOnly")
+    (alone,) = {entry.why for entry in entries("dme-fd", 4, ()) if entry.cell.row == "Sup"}
+    assert alone == cell(found).why
+
+
+def test_cps_with_the_ramp_stands_for_neither_row_that_prints_it(run, collected):
+    ramped = seeds(run, method="cps", options={"cross": "dme-fd", "ramp": 1.0, "weight": 1.0})
+    evidence = collected(*ramped)
+    assert {entry.state for n in (1, 4) for entry in entries("dme-fd", n, evidence)} == {"not yet"}
+    found = entries("dme-fd", 1, collected(*ramped, *seeds(run, method="cps")))
+    assert cell(found, row="CPS").ours.seeds == 3 and "Sup+CPS" in cell(found, row="CPS").why
+
+
 def test_damaged_evidence_is_named(run, collected, tmp_path):
     collected(*seeds(run))
     path = tmp_path / "results" / "paper" / "spec" / "trials.csv"
@@ -463,6 +483,6 @@ def test_the_table_on_a_terminal_shows_paper_and_ours(run, collected, monkeypatc
     evidence = collected(*seeds(run))
     entry = cell(entries("dme-fd", 1, evidence))
     lines = paper_table("dme-fd", 1, evidence).lines(entry)
-    assert lines[0] == "77.23 ± 0.48" and lines[1].endswith(" a") and lines[2].endswith(f"n = 3 × {IMAGES}")
-    none = replace(entry, state="not yet", ours=None)
+    assert lines[0] == "77.23 ± 0.48" and lines[1].endswith(" a (1)") and lines[2].endswith(f"n = 3 × {IMAGES}")
+    none = replace(entry, state="not yet", why="", ours=None)
     assert paper_table("dme-fd", 1, evidence).lines(none)[1] == "not yet"

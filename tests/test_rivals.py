@@ -99,6 +99,13 @@ class TestSupervised:
         batch["unlabelled"].image = torch.full_like(batch["unlabelled"].image, float("nan"))
         assert method.losses(batch, MIDDLE)["sup"] == terms["sup"]
 
+    def test_what_its_length_is_matched_to_is_a_name_and_no_number(self):
+        batch = batch_for("supervised")
+        steps, epochs = (built("supervised", matched=word) for word in ("steps", "epochs"))
+        assert steps.losses(batch, MIDDLE) == epochs.losses(batch, MIDDLE)
+        with pytest.raises(InputError, match="one of steps, epochs"):
+            built("supervised", matched="pictures")
+
     def test_asks_for_no_unlabelled_pictures(self):
         assert method_class("supervised").streams == {"labelled": 0}
 

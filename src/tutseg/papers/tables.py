@@ -141,7 +141,7 @@ class Paper(_Strict):
     ----------
     methods, data : dict
         From a printed row and from ``setting["data"]`` to fields of a `Trial`, or to ``{"cannot": reason}``;
-        ``stand_in`` says in what the trial's data differ from the paper's.
+        ``stand_in`` says in what the trial differs from the paper's own.
     other : dict
         The same for further keys of a setting: key, value, fields.
     lacking : dict

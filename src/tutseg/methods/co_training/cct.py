@@ -3,9 +3,14 @@
 One encoder, one main decoder, several auxiliary decoders. The auxiliary ones see perturbed encoder outputs of
 unlabelled pictures and must agree with the main one, which itself learns from labelled pictures alone.
 
-The paper's 30 auxiliary decoders come from seven perturbations; the three that need no second pass over the decoder
-and no guess at the object's place are here (feature noise, spatial dropout, feature drop), each on every map the
-decoder sees: a skip connection left clean would carry the picture past the perturbation.
+Deviations from the authors' code
+---------------------------------
+- 3 auxiliary decoders for their 30 (`copies` makes more), from three of their seven perturbations: those that need no
+  second pass over the decoder and no guess at the object's place (feature noise, spatial dropout, feature drop).
+- Every map that the decoder sees is perturbed. The authors' decoder sees one map; here a skip connection left clean
+  would carry the picture past the perturbation.
+- An auxiliary decoder is as large as the main one; theirs is a few sub-pixel convolutions.
+- The supervised loss is the package's ``0.5 (BCE + Dice)``, for all methods alike; theirs is an annealed cross-entropy.
 """
 
 from collections.abc import Callable
@@ -48,8 +53,6 @@ PERTURBATIONS: tuple[Callable[[Tensor], Tensor], ...] = (feature_noise, spatial_
 
 class CCT(OneNet):
     """Minimise ``L_sup + w(t) mean_k MSE(p_k, sg(p_main))`` over the auxiliary decoders k.
-
-    The supervised loss is the common one of this package; CCT's annealed cross-entropy is not reproduced.
 
     Parameters
     ----------

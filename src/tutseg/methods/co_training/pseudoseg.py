@@ -3,9 +3,14 @@
 The label of an unlabelled picture is fused from two sources that fail differently: the decoder's prediction and a
 class activation map, refined by self-attention (SGC). Fused, sharpened and soft, it teaches the strong view.
 
-An adaptation, because every dermoscopic picture shows a lesion and there are no image tags to learn from: the class
-score behind the activation map is the segmentation logit, averaged over the picture. DME-FD does not say how it
-adapted the method.
+Deviations from the authors' code
+---------------------------------
+- No branch classifies pictures, as every dermoscopic picture shows a lesion: the class score behind the activation map
+  is the segmentation logit, averaged over the picture. DME-FD does not say how it adapted the method.
+- SGC ends in a batch norm of one score, in the place of a 1x1 convolution with batch norm of two (see `SGC`).
+- The strong view is DME-FD's, for all methods alike, and a cutout of the authors' size beside the picture's; their
+  colour jitter is stronger.
+- The supervised loss is the package's ``0.5 (BCE + Dice)``, for all methods alike; theirs is cross-entropy.
 """
 
 from typing import Annotated, ClassVar
