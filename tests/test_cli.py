@@ -195,9 +195,10 @@ def test_drawn_pictures_are_a_folder_data_set(tutseg, tmp_path):
 
 
 def test_options_are_read_as_yaml():
-    from tutseg.cli import _joined, _values
+    from tutseg.cli import _joined
+    from tutseg.cli.common import values
 
-    assert _values(["tau=0.9", "combine=self", "cps=false", "a=[1, 2]", "b=x=y"]) == {
+    assert values(["tau=0.9", "combine=self", "cps=false", "a=[1, 2]", "b=x=y"]) == {
         "tau": 0.9,
         "combine": "self",
         "cps": False,

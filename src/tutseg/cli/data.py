@@ -1,0 +1,113 @@
+"""Data sets: listed, verified, shown, fetched, drawn."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tutseg.cli.common import Json, Root, app, bar, example, show, values
+
+data_app = typer.Typer(no_args_is_help=True, help="Data sets: which are here, whether they are sound, what they show.")
+app.add_typer(data_app, name="data")
+
+
+@data_app.command(
+    "list", epilog=example("tutseg data list --json"), help="Which data sets are here, and where to get the others."
+)
+def data_list(root: Root = None, as_json: Json = False) -> None:
+    from tutseg.data.cards import list_data
+
+    rows = list_data(root)
+    show(
+        rows,
+        as_json,
+        "data sets",
+        {
+            "name": "name",
+            "state": "state",
+            "n": "images here",
+            "official": "official",
+            "licence": "licence",
+            "get": "where to get it",
+        },
+    )
+
+
+@data_app.command(
+    "verify",
+    epilog=example("tutseg data verify isic2018"),
+    help="Read every picture of a data set and report what is wrong.",
+)
+def data_verify(name: str, root: Root = None, as_json: Json = False) -> None:
+    from dataclasses import asdict
+
+    from tutseg.data.verify import verify
+
+    with bar("pictures") as report:
+        findings = verify(name, root, lambda done, total: report("read", done, total))
+    rows = [{"name": name, **asdict(finding)} for finding in findings]
+    show(rows, as_json, name, {"severity": "severity", "check": "check", "message": "finding"})
+    if any(finding.severity == "error" for finding in findings):
+        raise typer.Exit(1)
+
+
+@data_app.command(
+    "show",
+    epilog=example("tutseg data show ph2 --out ph2.png"),
+    help="A mosaic of a data set with its masks as contours.",
+)
+def data_show(
+    name: str,
+    out: Annotated[Path, typer.Option(help="PNG to write.")],
+    root: Root = None,
+    n: Annotated[int, typer.Option(min=1, help="Pictures.")] = 24,
+) -> None:
+    from tutseg.data import open_source
+    from tutseg.report.pictures import mosaic, save_png
+
+    save_png(mosaic(open_source(name, root), n), out)
+    print(out)
+
+
+@data_app.command(
+    "fetch",
+    epilog=example("tutseg data fetch kvasir-seg --out ~/data"),
+    help="Download a data set whose files are open; resumes, and checks what arrived.",
+)
+def data_fetch(
+    name: str,
+    out: Annotated[Path, typer.Option(help="Folder for the files; archives are left for you to unpack.")],
+) -> None:
+    from tutseg.data.fetch import fetch
+
+    with bar("bytes") as report:
+        files = fetch(name, out, lambda file, done, of: report(file.name, done, of or done))
+    for path in files:
+        print(path)
+
+
+@data_app.command(
+    "synth",
+    epilog=example("tutseg data synth --n 16 --out drawn"),
+    help="Draw lesions: images/ and masks/ as any folder data set.",
+)
+def data_synth(
+    out: Annotated[Path, typer.Option(help="Folder to write.")],
+    n: Annotated[int, typer.Option(min=1, help="Pictures.")] = 16,
+    size: Annotated[int, typer.Option(help="Height and width in pixels.")] = 128,
+    seed: Annotated[int, typer.Option(help="Another seed gives other pictures.")] = 0,
+    option: Annotated[list[str] | None, typer.Option("-d", metavar="NAME=VALUE", help="Such as clinic=a.")] = None,
+    style: Annotated[str, typer.Option(help="synth or synth-wild.")] = "synth",
+) -> None:
+    from PIL import Image
+
+    from tutseg.data import open_source
+    from tutseg.report.pictures import save_png
+
+    source = open_source(style, n=n, size=size, seed=seed, **values(option))
+    with bar("pictures") as report:
+        for done, sample in enumerate(source, 1):
+            save_png(Image.fromarray(sample.image), out / "images" / f"{sample.id}.png")
+            save_png(Image.fromarray(sample.mask * 255), out / "masks" / f"{sample.id}.png")
+            report("draw", done, n)
+    print(f"{n} pictures in {out}")

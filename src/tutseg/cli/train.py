@@ -1,0 +1,204 @@
+"""Methods at work: training, masks for pictures, scores of masks."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from tutseg.cli.common import Device, Json, Root, app, bar, example, show, values
+from tutseg.errors import InputError, unknown
+
+Pairs = Annotated[list[str] | None, typer.Option("-o", "--option", metavar="NAME=VALUE", help="Method option.")]
+
+
+def _trial_command(run: Callable[..., None]) -> Callable[..., None]:
+    """`run` with an option for every field of a trial, as the field describes itself; `fields` gets those given."""
+    import inspect
+    from typing import get_origin
+
+    from tutseg.training.trial import Trial, flag_of
+
+    parameters = []
+    for name, field in Trial.model_fields.items():
+        pairs = get_origin(field.annotation) is dict
+        kind = list[str] | None if pairs else field.annotation
+        kind = str if get_origin(kind) is Literal else kind
+        if name == "method":
+            option = typer.Argument(help=field.description)
+        elif pairs:
+            option = typer.Option(flag_of(name), metavar="NAME=VALUE", help=field.description)
+        else:
+            option = typer.Option(flag_of(name), help=field.description)
+        default = inspect.Parameter.empty if name == "method" else None if pairs else field.default
+        parameters.append(
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, option])
+        )
+    own = [each for each in inspect.signature(run).parameters.values() if each.name != "fields"]
+    own = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in own]
+
+    def command(**given: Any) -> None:
+        fields = {}
+        for name, field in Trial.model_fields.items():
+            value = given.pop(name)
+            fields[name] = values(value, name == "inputs") if get_origin(field.annotation) is dict else value
+        run(fields, **given)
+
+    command.__signature__ = inspect.Signature([*parameters, *own])
+    command.__annotations__ = {each.name: each.annotation for each in (*parameters, *own)}
+    command.__name__ = run.__name__
+    return command
+
+
+@app.command(
+    epilog=example(
+        "tutseg train dme-fd --data synth --labelled 0.05 --net unet-s --size 64 --steps 200",
+        "tutseg train dme-fd --data isic2018 --root data --labelled 59 -o tau=0.9 -o combine=cross",
+        "tutseg train k-means --data ph2 --size 96 -o k=2",
+    ),
+    help="Train a method on one split (or segment every picture by a one-image method), score it, and write a run "
+    "folder. Interrupted: goes on.",
+)
+@_trial_command
+def train(
+    fields: dict[str, Any],
+    root: Root = None,
+    device: Device = "auto",
+    out: Annotated[Path | None, typer.Option(help="Run folder; else runs/<trial id>.")] = None,
+    as_json: Json = False,
+) -> None:
+    from tutseg.training.run import run_trial
+    from tutseg.training.spec import check
+    from tutseg.training.tasks import task_of
+    from tutseg.training.trial import make_trial
+
+    trial = make_trial(**fields)
+    check(trial)
+    folder = out or trial.folder
+    with bar("images") as report:
+        streams = {"train": trial.batch * 2, "read": 1, "score": 1}
+        result = run_trial(
+            trial, str(root) if root else None, device, folder, lambda *state: report(*state, streams[state[0]])
+        )
+    if as_json:
+        print(json.dumps(result, indent=1))
+        return
+    view, scores = next(iter(result["scores"].items()))
+    best = task_of(trial.method).best
+    told, over = scores[best]["per_image"], f"{trial.method} on {trial.data}: {best.capitalize()}"
+    print(f"{over} {told['mean']:.4f} (sd {told['std']:.4f} over n = {told['n']} test images, {view})")
+    print(", ".join(f"{n} {part}" for part, n in result["n"].items()))
+    print(folder)
+
+
+@app.command(
+    epilog=example("tutseg predict runs/1a2b3c4d5e6f7a8b pictures/ --out masks --overlay"),
+    help="Write a mask (PNG, 0 or 255, the picture's own size) for each picture.",
+)
+def predict(
+    run: Annotated[Path, typer.Argument(help="A finished run folder.")],
+    pictures: Annotated[list[Path], typer.Argument(help="Pictures, or folders of pictures.")],
+    out: Annotated[Path, typer.Option(help="Folder for the masks.")],
+    overlay: Annotated[bool, typer.Option("--overlay", help="Also write the picture with the mask's contour.")] = False,
+    view: Annotated[str | None, typer.Option(help="Which network, such as branch2 or mean.")] = None,
+    device: Device = "auto",
+) -> None:
+    from tutseg.report.pictures import with_contour
+    from tutseg.training.fit import make_fabric
+    from tutseg.training.predict import predict_folder
+    from tutseg.training.run import load_run
+
+    method, trial = load_run(run)
+    if view is not None and view not in method.views:
+        raise InputError(f"method {trial.method} has no view '{view}'", f"choose one of {', '.join(method.views)}")
+    method = make_fabric(device, trial.precision).to_device(method)
+    with bar("pictures") as report:
+        written = predict_folder(
+            method,
+            trial.size,
+            pictures,
+            out,
+            with_contour if overlay else None,
+            view,
+            lambda done, total: report("predict", done, total),
+        )
+    print(f"{len(written)} masks in {out}")
+
+
+@app.command(
+    epilog=example(
+        "tutseg segment otsu pictures/ --out masks",
+        "tutseg segment s3-net lesion.jpg --out masks -o reading=code --rule contrast",
+    ),
+    help="Segment pictures one by one with a method that needs no training; a mask (PNG, 0 or 255) for each.",
+)
+def segment(
+    method: Annotated[str, typer.Argument(help="A one-image method that `tutseg methods` lists.")],
+    pictures: Annotated[list[Path], typer.Argument(help="Pictures, or folders of pictures.")],
+    out: Annotated[Path, typer.Option(help="Folder for the masks.")],
+    option: Pairs = None,
+    rule: Annotated[str, typer.Option(help="Which cluster is the lesion: darkest, central or contrast.")] = "darkest",
+    size: Annotated[int, typer.Option(min=32, help="Pictures are squashed to this height and width.")] = 256,
+    device: Device = "auto",
+) -> None:
+    import numpy as np
+    from PIL import Image
+
+    from tutseg.data.folders import read_image
+    from tutseg.data.loader import shrink
+    from tutseg.methods import CARDS, build_method
+    from tutseg.methods.one_image.clusters import RULES, choose
+    from tutseg.report.pictures import save_png
+    from tutseg.training.fit import make_fabric
+    from tutseg.training.predict import pictures_in
+
+    if method in CARDS and CARDS[method].kind != "one-image":
+        raise InputError(f"method {method} needs training", "use `tutseg train` and `tutseg predict`")
+    if rule not in (label_free := [each for each in RULES if each != "oracle"]):
+        raise unknown("rule", rule, label_free)
+    segmenter = build_method(method, **values(option))
+    fabric = make_fabric(device, "32-true")
+    paths = pictures_in(pictures)
+    with bar("pictures") as report:
+        for done, path in enumerate(paths, 1):
+            picture = read_image(path)
+            image = fabric.to_device(shrink(picture, size)[None].float() / 255)
+            mask = choose(segmenter.segment(image), image, rule)[0, 0].cpu().numpy().astype(np.uint8) * 255
+            whole = Image.fromarray(mask).resize(picture.shape[1::-1], Image.Resampling.NEAREST)
+            save_png(whole, out / f"{path.stem}.png")
+            report("segment", done, len(paths))
+    print(f"{len(paths)} masks in {out}")
+
+
+@app.command(
+    epilog=example("tutseg score masks/ truth/", "tutseg score masks/ truth/ --json"),
+    help="Every score of predicted against true masks, under every averaging; files are paired by stem.",
+)
+def score(
+    predicted: Annotated[Path, typer.Argument(help="Folder of predicted masks.")],
+    truth: Annotated[Path, typer.Argument(help="Folder of true masks.")],
+    batch: Annotated[int, typer.Option(min=1, help="Pictures in a pooled batch.")] = 5,
+    as_json: Json = False,
+) -> None:
+    from tutseg.data.folders import list_images, pair_by_stem, read_mask
+    from tutseg.metrics import score as scores_of
+
+    pairs = pair_by_stem(list_images(predicted), list_images(truth))
+    predictions = (read_mask(path) for _, path, _ in pairs)
+    truths = (read_mask(path) for _, _, path in pairs)
+    table = scores_of(predictions, truths, [stem for stem, _, _ in pairs], batch)
+    if as_json:
+        print(json.dumps(table, indent=1))
+        return
+    rows = [
+        {"score": name} | {way: f"{cell['mean']:.4f} ± {cell['std']:.4f}" for way, cell in ways.items()}
+        for name, ways in table.items()
+    ]
+    columns = {
+        "score": "score",
+        "per_image": f"per image (n = {len(pairs)})",
+        "batch": f"batches of {batch} pooled",
+        "pooled": "all pixels pooled",
+    }
+    show([{**dict.fromkeys(columns, "-"), **row} for row in rows], False, "mean ± standard deviation", columns)
