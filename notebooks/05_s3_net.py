@@ -249,13 +249,12 @@ contours(
 
 # %%
 from tutseg.files import project_root
-from tutseg.training.chapter import experiment, run_spec
+from tutseg.training.chapter import experiment, run_specs
 
 folder = project_root() / "_build" / "trials"
-table, ablation, switches, robustness = (
-    run_spec(experiment("s3-net", name, settings["scale"]), folder, settings["device"])
-    for name in ("table-1", "table-2", "switches", "robust")
-)
+names = ("table-1", "table-2", "switches", "robust")
+specs = [experiment("s3-net", name, settings["scale"]) for name in names]
+table, ablation, switches, robustness = run_specs(specs, folder, settings["device"])
 every = [*table, *ablation, *switches, *robustness]
 print(f"{len(every)} trials of {sum(item.n['test'] for item in every)} pictures in all")
 
@@ -462,7 +461,9 @@ csv_table(
 # of the lungs. So these are drawn slices, whose lungs are known exactly.
 
 # %%
-lungs = run_spec(experiment("s3-net", "table-1", "lung"), folder, settings["device"])
+(lungs,) = run_specs(
+    [experiment("s3-net", "table-1", "lung")], folder, settings["device"]
+)
 methods_table(lungs, paper_rows, data="lung")
 
 # %% [markdown]

@@ -249,17 +249,19 @@ def test_in_this_process_ctrl_c_is_the_same_line(monkeypatch):
 
 
 def test_time_left_follows_from_what_was_paid(monkeypatch):
-    """Two at once, four calls of cost 10: each takes 20 s, one is half done, one just begun."""
-    now = [100.0]
+    """Two at once, four calls of cost 10: each takes 20 s once its process is there, one is half done, one begun."""
+    now = [40.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     calls = [Call(name, errands.square, cost=10.0) for name in "abcd"]
     clock = Clock(calls, 2)
     for call in calls[:2]:
         clock.started(call)
     assert clock.left() is None and clock.told() == ""
-    now[0] = 110.0
     clock.reported(calls[0], "read", 1, 1)
+    now[0] = 100.0
+    clock.reported(calls[0], "train", 0, 10)
     assert clock.left() is None
+    now[0] = 110.0
     clock.reported(calls[0], "train", 5, 10)
     # a: 10 s left; b (nothing reported), c, d: 20 s each; two at once
     assert clock.left() == pytest.approx((10 + 3 * 20) / 2)
@@ -291,6 +293,7 @@ def played(console: Console, **options) -> str:
     with Display(calls, 2, "trials", console=console, **options) as display:
         for call in calls:
             display.started(call)
+        display.reported(calls[0], "train", 1, 10)
         display.reported(calls[0], "train", 3, 10)
         if display.bars:
             display.bars.refresh()

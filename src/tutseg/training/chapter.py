@@ -96,10 +96,11 @@ def one_line(result: dict[str, Any]) -> str:
     return f"{told} ({view}), {seconds:.0f} s"
 
 
-def run_spec(spec: Spec, folder: Path, device: str = "auto") -> list[Finished]:
-    """Run the trials of a spec that are not done yet with today's code, and read what all of them measured."""
-    runs = run_trials(spec.trials, folder, device=device)
-    return [read_run(run.folder, spec.rows[run.trial.id]) for run in runs]
+def run_specs(specs: Sequence[Spec], folder: Path, device: str = "auto") -> list[list[Finished]]:
+    """Run the trials of some specs that are not done yet with today's code; of each spec what all of them measured."""
+    runs = run_trials([trial for spec in specs for trial in spec.trials], folder, device=device)
+    places = {run.trial.id: run.folder for run in runs}
+    return [[read_run(places[trial.id], spec.rows[trial.id]) for trial in spec.trials] for spec in specs]
 
 
 def experiment(paper: str, name: str, scale: str = "") -> Spec:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,26 @@ def duration(seconds: float) -> str:
     """Seconds for people: "90 s", "5 min", "2.5 h"."""
     minutes, hours = seconds / 60, seconds / 3600
     return f"{seconds:.0f} s" if minutes < 2 else f"{minutes:.0f} min" if hours < 2 else f"{hours:.1f} h"
+
+
+@dataclass
+class _Pace:
+    """How far a running call is, and how fast it goes since its first report: starting a process is not its pace."""
+
+    cost: float
+    start: float
+    share: float = 0.0
+    spent: float = 0.0
+    first: tuple[float, float] | None = None
+
+    def share_is(self, share: float, now: float) -> None:
+        self.share = max(self.share, share)
+        self.first = self.first or (self.share, now)
+        self.spent = now - self.first[1]
+
+    @property
+    def paid(self) -> float:
+        return self.cost * (self.share - self.first[0]) if self.first else 0.0
 
 
 class Clock(Watcher):
@@ -35,19 +56,18 @@ class Clock(Watcher):
     def __init__(self, calls: Iterable[Call], at_once: int, rate: float | None = None) -> None:
         self.waiting = {call.name: call.cost for call in calls}
         self.at_once, self.known = at_once, rate
-        self.running: dict[str, tuple[float, float, float]] = {}  # name -> cost, start, share done
+        self.running: dict[str, _Pace] = {}
         self.spent, self.paid = 0.0, 0.0  # seconds, and the cost that they paid for
 
     def started(self, call: Call) -> None:
         """A process has begun with a call."""
         self.waiting.pop(call.name)
-        self.running[call.name] = call.cost, time.monotonic(), 0.0
+        self.running[call.name] = _Pace(call.cost, time.monotonic())
 
     def reported(self, call: Call, stage: str, done: int, total: int) -> None:
         """A call is at `done` of `total` of a stage."""
         if stage != "read":
-            cost, start, before = self.running[call.name]
-            self.running[call.name] = cost, start, max(before, done / total)
+            self.running[call.name].share_is(done / total, time.monotonic())
 
     def ended(self, call: Call, answer: Answer) -> None:
         """A call has its answer; one that failed has paid for nothing."""
@@ -61,14 +81,13 @@ class Clock(Watcher):
         now = time.monotonic()
         rate, running = self.known, self.running.values()
         if rate is None:
-            paid = self.paid + sum(cost * share for cost, _, share in running)
-            spent = self.spent + sum(now - start for _, start, share in running if share)
+            paid = self.paid + sum(pace.paid for pace in running)
             if not paid:
                 return None
-            rate = spent / paid
-            rest = [rate * cost * (1 - share) for cost, _, share in running]
+            rate = (self.spent + sum(pace.spent for pace in running)) / paid
+            rest = [rate * pace.cost * (1 - pace.share) for pace in running]
         else:
-            rest = [max(0.0, rate * cost - (now - start)) for cost, start, _ in running]
+            rest = [max(0.0, rate * pace.cost - (now - pace.start)) for pace in running]
         # the longest call ends no sooner because others have ended
         return max([(rate * sum(self.waiting.values()) + sum(rest)) / self.at_once, *rest])
 
