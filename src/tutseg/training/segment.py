@@ -5,6 +5,7 @@ import time
 from tutseg.training.checkpoint import load_weights, save_weights
 from tutseg.training.evaluate import choose_weights, score_views
 from tutseg.training.fit import TrainingSet, fit, snapshot_path
+from tutseg.training.generate import generated_pictures
 from tutseg.training.pictures import fingerprint_of, pictures_of, split_of
 from tutseg.training.start import build_for
 from tutseg.training.tasks import Job, Outcome, task_of
@@ -25,6 +26,10 @@ def run(job: Job) -> Outcome:
     train = TrainingSet(
         pictures.take(split.labelled).to(fabric.device), pictures.take(split.unlabelled).to(fabric.device)
     )
+    if "generated" in job.inputs:
+        drawn = generated_pictures(job.inputs["generated"].parent)
+        train.generated = drawn.to(fabric.device)
+        origin["drawn"] = drawn.fingerprint()[:16]
     report("read", 1, 1)
     method = build_for(trial, job.inputs)
     job.begin()

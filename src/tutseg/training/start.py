@@ -62,7 +62,8 @@ def _pinned(role: str, name: str) -> Path:
 def build_for(trial: Trial, inputs: dict[str, Path] | None = None) -> Method:
     """The trial's method with weights drawn from the trial's seed, or with those of the trial it starts from."""
     inputs = inputs_of(trial) if inputs is None else inputs
-    known = ("start", *method_class(trial.method).roles)
+    cls = method_class(trial.method)
+    known = ("start", *cls.roles, *(("generated",) if "generated" in cls.streams else ()))
     for role in inputs:
         if role not in known:
             raise unknown(f"input of method {trial.method}", role, known)
