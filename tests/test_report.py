@@ -15,7 +15,7 @@ from tutseg.files import atomic_write, csv_text, project_root
 from tutseg.report import csv_tables, pages, trained
 from tutseg.report.drawn import ablation_table, transfer_table, untuned
 from tutseg.report.groups import Group, differences, group_results
-from tutseg.report.leaks import gains, leak_table
+from tutseg.report.leaks import gains, leak_gain, leak_table
 from tutseg.report.tables import (
     at_share,
     by_share,
@@ -188,6 +188,10 @@ def test_a_leak_is_the_gain_on_the_same_pictures_of_the_same_seed(tmp_path):
     found = gains([(items["without-kin", seed], items["with-kin", seed]) for seed in (0, 1)])
     nan = float("nan")
     np.testing.assert_allclose(found, [[0.3, 0.3, nan, nan], [nan, 0.1, 0.1, 0.1]])
+    one = leak_gain(tmp_path, "cvc-clinicdb", "with-kin")
+    assert (one.value, one.verdict) == (pytest.approx(0.2), "undecided")
+    with pytest.raises(InputError, match="no seed of isic2018 with-kin"):
+        leak_gain(tmp_path, "isic2018", "with-kin")
 
 
 def test_evidence_of_a_spec_says_what_is_missing_and_leaves_out_what_it_no_longer_lists(tmp_path):

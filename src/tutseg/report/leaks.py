@@ -1,15 +1,19 @@
 """What a leak is worth: the same test pictures, with their kin in training or without."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from tutseg.errors import InputError
 from tutseg.papers.intervals import direction, paired_interval
-from tutseg.report.groups import of_spec, provenance, told, told_interval
+from tutseg.report.groups import Difference, of_spec, provenance, told, told_interval
 from tutseg.report.table import Table
 from tutseg.training.evidence import Finished
 
 LEAKED = {"with-kin": "others of its group", "with-itself": "the picture itself"}
+
+Pairs = list[tuple[Finished, Finished]]
 
 
 def leak_table(folder: Path) -> Table:
@@ -21,14 +25,10 @@ def leak_table(folder: Path) -> Table:
         Evidence, ``results/data/leaks``: trials of the protocols ``without-kin``, ``with-kin`` and ``with-itself``.
     """
     items, missing = of_spec(folder)
-    of = {(item.trial.data, item.trial.protocol, item.trial.seed): item for item in items}
     rows = []
     for data in dict.fromkeys(item.trial.data for item in items):
         for protocol, what in LEAKED.items():
-            seeds = sorted(seed for name, arm, seed in of if (name, arm) == (data, protocol))
-            pairs = [(of[data, "without-kin", seed], of[data, protocol, seed]) for seed in seeds
-                     if (data, "without-kin", seed) in of]  # fmt: skip
-            if not pairs:
+            if not (pairs := pairs_of(items, data, protocol)):
                 continue
             without, leaked = (np.mean([each.default.means["dice"]["per_image"] for each in side])
                                for side in zip(*pairs, strict=True))  # fmt: skip
@@ -48,8 +48,29 @@ def leak_table(folder: Path) -> Table:
     )  # fmt: skip
 
 
-def gains(pairs: list[tuple[Finished, Finished]]) -> np.ndarray:
-    """Second minus first of each pair, by picture: ``(pairs, pictures)``, NaN where a pair tested others."""
+def leak_gain(folder: Path, data: str, protocol: str) -> Difference:
+    """One gain of `leak_table`, for a sentence.
+
+    Raises
+    ------
+    InputError
+        No seed has both trials.
+    """
+    if not (pairs := pairs_of(of_spec(folder)[0], data, protocol)):
+        raise InputError(f"{folder} has no seed of {data} {protocol} and without-kin", "run its spec and collect it")
+    gain = gains(pairs)
+    return Difference(protocol, "without-kin", float(np.nanmean(gain, 1).mean()), *paired_interval(gain))
+
+
+def pairs_of(items: Sequence[Finished], data: str, protocol: str) -> Pairs:
+    """Trials of a data set without and with a leak, by seed."""
+    of = {(item.trial.protocol, item.trial.seed): item for item in items if item.trial.data == data}
+    both = sorted(seed for arm, seed in of if arm == protocol and ("without-kin", seed) in of)
+    return [(of["without-kin", seed], of[protocol, seed]) for seed in both]
+
+
+def gains(pairs: Pairs) -> np.ndarray:
+    """Dice with minus without, by picture: ``(pairs, pictures)``, NaN where a pair tested others."""
     dice = [[item.default.per_image("dice") for item in pair] for pair in pairs]
     images = sorted({image for pair in dice for image in pair[0]})
     absent = float("nan")
