@@ -393,6 +393,7 @@ selection_table(runs)
 # | $\beta = 10^{-t/(0.25T)}$, smooth or in stairs | stairs of a quarter each | the formula as printed | `-o decay=stairs` |
 # | "Manhattan distance" | mean absolute difference | the mean: with the sum, the term all but vanishes | `-o reduction=sum` |
 # | softmax over which axis | channels | channels | – |
+# | one forward for all views, or one each | one each | one for all; with batch norm they share their statistics | `-o forwards=separate` |
 # | unsure pixels | background | background, as Eq. 2 says | `-o tau=0.5` makes every pixel sure |
 # | which network is evaluated | the better one on the test fold | branch 1; the others are in every result | `tutseg predict --view` |
 # | validation part | none | a tenth of the training part, split by near-duplicate group | `--protocol paper` |
