@@ -200,7 +200,7 @@ from tutseg.report.statistical import paired_differences, violins
 
 paired_differences(groups, "dme-fd")
 # %% [markdown]
-# Every point is a test picture, the dark bar the interval of their mean. An interval that covers zero means: with this
+# Every point is a test picture, the bar the interval of their mean. An interval that covers zero means: with this
 # many seeds the experiment cannot tell. Three seeds are few; the interval is for other seeds as well as other pictures,
 # so it is wide, and honestly so.
 #

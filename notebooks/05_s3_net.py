@@ -331,7 +331,8 @@ difference_table(in_groups(table), "s3-net-paper")
 # The same experiments with the published sizes ($K = 64$ or 100, up to 50 or 1000 iterations) on PH2
 # {cite}`mendonca2013ph2`, at 96 px and not at the paper's 256, where a network takes ten times as long (all of them on all
 # pictures would keep a core busy for more than a week). The column n says how many of the 120 pictures a row has: all, but for the
-# three slowest, which have 21 or 6 of them, evenly spread. These rows are not made here; the commands are in the note.
+# three slowest, which have 21 or 6 of them, evenly spread. These rows are not made here; the commands are folded
+# away below the table.
 
 # %% tags=["hide-input"]
 from tutseg.report.one_image import areas_table

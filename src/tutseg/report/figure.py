@@ -2,7 +2,7 @@
 
 Line figures are SVG inside the page. They take the page's own text colour, so that they follow light and dark, and
 come in two widths, so that their words can be read on a telephone. A function that draws one computes first and is
-then asked for a drawing of each width:
+then asked for a drawing of each width::
 
     @line_figure
     def intervals(rows):
@@ -86,7 +86,7 @@ class Figure(Shown):
         drawings = "".join(_svg(getattr(self, width), self.alt, width) for width in ("wide", "narrow"))
         return (
             "<style>.tutseg-drawing{container-type:inline-size;margin:0}.tutseg-narrow{display:none}"
-            "@container(max-width:30rem){.tutseg-wide{display:none}.tutseg-narrow{display:block}}</style>"
+            "@container(max-width:38rem){.tutseg-wide{display:none}.tutseg-narrow{display:block}}</style>"
             f'<figure class="tutseg-drawing">{drawings}</figure>'
         )
 
@@ -115,10 +115,10 @@ def _fitted(canvas: Canvas) -> Canvas:
     texts += [(axis.yaxis.label, axis.bbox.height) for axis in canvas.axes]
     texts += [(canvas._suptitle, canvas.bbox.width)] if canvas._suptitle else []
     for text, room in texts:
-        extent = text.get_window_extent()
-        length = max(extent.width, extent.height)
+        extent, lines = text.get_window_extent(), text.get_text().split("\n")
+        length, longest = max(extent.width, extent.height), max(map(len, lines))
         if length > 1.1 * room and "$" not in text.get_text():
-            text.set_text(textwrap.fill(text.get_text(), max(8, int(len(text.get_text()) * room / length))))
+            text.set_text("\n".join(textwrap.fill(line, max(8, int(longest * room / length))) for line in lines))
     return canvas
 
 

@@ -18,6 +18,7 @@ from tutseg.data.sample import Source
 from tutseg.report.figure import PALETTE
 from tutseg.report.pictures import with_contour
 from tutseg.report.shown import Shown
+from tutseg.report.table import scrolling
 
 _SIDE = 128  # pixels that a tile with contours has at least
 
@@ -80,22 +81,24 @@ class Tiles(Shown):
         figure.savefig(*args, **options)
 
 
-def photograph(png: bytes, alt: str) -> str:
+def photograph(png: bytes, alt: str, style: str = "") -> str:
     """A PNG inside the page; its class keeps the theme from darkening it."""
     address = f"data:image/png;base64,{base64.b64encode(png).decode()}"
-    return f'<img class="dark-light tutseg-photograph" src="{address}" alt="{html.escape(alt)}" style="width:100%">'
+    style = f"width:100%;{style}"
+    return f'<img class="dark-light tutseg-photograph" src="{address}" alt="{html.escape(alt)}" style="{style}">'
 
 
 @dataclass(frozen=True, repr=False)
 class Stored(Shown):
-    """A picture from a PNG file with an alternative text; a notebook shows it as it is."""
+    """A picture from a PNG file with an alternative text, moved sideways where a page is narrow."""
 
     path: Path
     alt: str
 
     def to_html(self) -> str:
         """What a page shows."""
-        return f'<div class="tutseg-tiles">{photograph(self.path.read_bytes(), self.alt)}</div>'
+        picture = photograph(self.path.read_bytes(), self.alt, "min-width:44rem")
+        return scrolling(f'<div class="tutseg-tiles">{picture}</div>', self.path.stem)
 
 
 def contours(images: np.ndarray, truth: np.ndarray, predictions: Mapping[str, np.ndarray]) -> Tiles:

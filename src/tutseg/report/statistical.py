@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import seaborn as sns
-from matplotlib.colors import LinearSegmentedColormap, to_rgba
+from matplotlib.colors import LinearSegmentedColormap, SymLogNorm, to_rgba
 from matplotlib.figure import Figure as Canvas
 
 from tutseg.papers.intervals import paired_interval
@@ -12,9 +12,8 @@ from tutseg.report.figure import GROUND, INK, PALETTE, columns, line_figure, she
 from tutseg.report.groups import Group, gain, heading, named, scale_of
 
 # Negative to positive: transparent at zero, so that it lies on any ground.
-_SIGNED = LinearSegmentedColormap.from_list(
-    "signed", [to_rgba(PALETTE[side], strength) for side, strength in ((1, 0.95), (1, 0.05), (0, 0.05), (0, 0.95))], 24
-)
+_ENDS = ((0, PALETTE[1], 0.95), (0.4999, PALETTE[1], 0.02), (0.5001, PALETTE[0], 0.02), (1, PALETTE[0], 0.95))
+_SIGNED = LinearSegmentedColormap.from_list("signed", [(at, to_rgba(*colour)) for at, *colour in _ENDS], 30)
 _SHARE = LinearSegmentedColormap.from_list("share", [PALETTE[0], PALETTE[5], PALETTE[1]])
 
 
@@ -90,7 +89,8 @@ def cosine_matrices(
 ) -> tuple[Callable[[float], Canvas], str]:
     """DME-FD Tables 6-7: cosine similarity of branch 1's features of picture i with branch 2's of picture j.
 
-    All panels share one scale, which ends at the largest similarity of either sign.
+    All panels share one scale, linear up to 0.01 of either sign and logarithmic beyond: it shows similarities of a
+    hundredth beside those of a half.
 
     Parameters
     ----------
@@ -98,8 +98,7 @@ def cosine_matrices(
         title -> (features of branch 1, features of branch 2), each ``(n, D)``.
     """
     found = {title: cosine_matrix(*pair) for title, pair in panels.items()}
-    largest = max(float(abs(similarity).max()) for similarity in found.values())
-    limit = min(1.0, np.ceil(20 * max(largest, 0.05)) / 20)
+    scale = SymLogNorm(0.01, linscale=0.5, vmin=-1, vmax=1)
 
     def draw(width: float) -> Canvas:
         side_by_side = min(columns(width, len(found)), 3)
@@ -109,7 +108,7 @@ def cosine_matrices(
         )
         for axis, (title, similarity) in zip(axes.flat, found.items(), strict=False):
             sns.heatmap(
-                similarity, vmin=-limit, vmax=limit, cmap=_SIGNED, square=True, cbar=False, linewidths=0.4,
+                similarity, norm=scale, cmap=_SIGNED, square=True, cbar=False, linewidths=0.4,
                 linecolor=GROUND, xticklabels=False, yticklabels=False, ax=axis,
             )  # fmt: skip
             axis.set_title(f"{title}\ndiagonal {np.diag(similarity).mean():+.2f}", fontsize=8)
@@ -119,6 +118,8 @@ def cosine_matrices(
         shown = axes[0, 0].collections[0]
         bar = figure.colorbar(shown, ax=axes, location="bottom", shrink=0.6, aspect=30, label="cosine similarity")
         bar.solids.set_antialiased(False)  # no seams between its steps
+        bar.set_ticks([-1, -0.1, 0, 0.1, 1], labels=["−1", "−0.1", "0", "0.1", "1"])
+        bar.minorticks_off()
         return figure
 
     told = "; ".join(
@@ -200,4 +201,4 @@ def intervals(
         return figure
 
     told = "; ".join(f"{name}: {value:+.1f} ({low:+.1f} to {high:+.1f})" for name, value, low, high in rows)
-    return draw, f"{len(rows)} values with their intervals, {xlabel}. {told}."
+    return draw, f"Values with their intervals, {xlabel}. {told}."

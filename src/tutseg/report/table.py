@@ -58,11 +58,11 @@ def html_table(heads: Iterable[str], rows: Iterable[Sequence[str]], caption: str
     return f'<table class="table">{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
 
 
-def scrolling(table: str, name: str) -> str:
-    """A table that is moved sideways, by keyboard too, where the page is narrower."""
+def scrolling(wide: str, name: str) -> str:
+    """Something wide, such as a table, that is moved sideways, by keyboard too, where the page is narrower."""
     return (
         f'<div class="tutseg-scroll" role="group" tabindex="0" aria-label="{html.escape(name)}" '
-        f'style="overflow-x:auto">{table}</div>'
+        f'style="overflow-x:auto">{wide}</div>'
     )
 
 
