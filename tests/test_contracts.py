@@ -22,6 +22,7 @@ from tutseg.methods import build_method, check_net
 from tutseg.methods.base import STREAMS, Progress
 from tutseg.methods.co_training.common import forward_views
 from tutseg.methods.step import apart
+from tutseg.training import segment
 from tutseg.training.checkpoint import load_state, read_weights
 from tutseg.training.evaluate import foreground, truth_of
 from tutseg.training.fit import TrainingSet, fit, make_batch, make_fabric
@@ -386,3 +387,29 @@ def test_a_role_without_a_file_and_a_file_without_a_role_are_named(teacher_file,
         build_for(make_trial(method="prompted", inputs=known | {"teacha": known["teacher"]}, **DRAWN))
     with pytest.raises(InputError, match=r"lens.safetensors belongs to another network .*: pin the weights"):
         build_for(make_trial(method="taught", inputs=known, **DRAWN))
+
+
+# ---- label noise as a property of the trial --------------------------------------------------------------------------
+
+
+def test_a_trial_learns_from_noisy_masks_and_is_scored_by_true_ones(tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(segment, "fit", lambda method, train, *rest: seen.append(train) or fit(method, train, *rest))
+    fields = DRAWN | {"method": "supervised", "labelled": 4}
+    trial = make_trial(**fields, noise={"kind": "grow", "rate": 0.1, "seed": 1})
+    result, again = (run_trial(trial, None, "cpu", tmp_path / name) for name in ("noisy", "again"))
+    run_trial(make_trial(**fields), None, "cpu", tmp_path / "clean")
+    pictures = pictures_of("synth", None, 32, trial.data_options)
+    split, kept = split_of(trial, pictures), np.load(tmp_path / "noisy/noise.npz")
+    labelled, test = pictures.take(split.labelled), pictures.take(split.test)
+    true, given = (masks[:, 0].numpy().astype(bool) for masks in (labelled.truth, seen[0].labelled.masks))
+    assert tuple(kept["ids"]) == labelled.ids and np.array_equal(kept["changed"], true ^ given)
+    assert kept["changed"].any((1, 2)).all() and not (kept["changed"] & true).any()  # wrong outside the lesions alone
+    assert all(train.labelled.truth is None for train in seen) and torch.equal(seen[2].labelled.masks, labelled.truth)
+    assert result["scores"] == again["scores"] and not (tmp_path / "clean/noise.npz").exists()
+    assert (tmp_path / "noisy/noise.npz").read_bytes() == (tmp_path / "again/noise.npz").read_bytes()
+    noisy, clean = (read_weights(tmp_path / name / "weights.safetensors")[0] for name in ("noisy", "clean"))
+    assert not torch.equal(noisy["net.head.weight"], clean["net.head.weight"])
+    prediction = foreground(load_run(tmp_path / "noisy")[0], test, "net", make_fabric("cpu", "32-true"))
+    dice = 2 * (prediction & truth_of(test)).sum() / (prediction.sum() + truth_of(test).sum())
+    assert result["scores"]["net"]["dice"]["pooled"]["mean"] == pytest.approx(dice)

@@ -157,6 +157,7 @@ def test_the_parent_of_a_trial_of_no_steps_is_that_trial_but_for_what_it_says(tm
         ({"grid": {"stepz": [3]}}, "did you mean steps"),
         ({"grid": {"method": ["suprvised"]}}, "did you mean supervised"),
         ({"defaults": {"method": "cps", "net": "unets"}, "grid": {"seed": [0]}}, "did you mean unet"),
+        ({"defaults": {"method": "cps", "noise": {"kind": "grown"}}, "grid": {"seed": [0]}}, "did you mean grow"),
         ({"defaults": {"method": "cps"}, "grid": {"seed": 3}}, "write a list"),
         ({"grid": {"method": "cps"}}, "write a list"),
         ({"defaults": {"method": "cps"}}, "lists no trial"),

@@ -1,11 +1,14 @@
 """Label noise: closed forms (a disc, a half plane), brute force over pairs, and the identities it promises."""
 
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
 import pytest
+import torch
 
-from tutseg.data.noise import LabelNoise, add_noise, agreement, redraw
+from tutseg.data.loader import Pictures
+from tutseg.data.noise import KINDS, LabelNoise, add_noise, agreement, redraw, with_noise
 from tutseg.errors import InputError
 
 SIZE = 128
@@ -118,6 +121,56 @@ def test_agreement_against_brute_force():
         assert dice[i, j] == dice[j, i] == pytest.approx(expected)
     with pytest.raises(InputError, match="two annotators"):
         agreement(masks[:1])
+
+
+def discs() -> Pictures:
+    masks = torch.from_numpy(np.stack([disc(radius) for radius in (20, 30, 40)])[:, None])
+    images = torch.zeros(3, 3, SIZE, SIZE, dtype=torch.uint8)
+    return Pictures(images, ("a", "b", "c"), ("a", "b", "c"), "discs", masks, masks)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_noise_of_a_trial_changes_the_masks_and_leaves_the_truth(kind):
+    pictures = discs()
+    if kind == "miss":
+        pictures.truth[:, :, 5:10, 5:10] = 1  # satellites
+    noisy, changed = with_noise(pictures, {"kind": kind, "rate": {"miss": 1.0}.get(kind, 0.05), "seed": 3})
+    assert torch.equal(noisy.truth, pictures.truth) and noisy.masks.dtype == torch.uint8
+    assert np.array_equal(changed, (noisy.masks != pictures.truth)[:, 0].numpy())
+    assert changed.any((1, 2)).all() or kind == "smooth"
+    assert noisy.ids == pictures.ids and torch.equal(noisy.images, pictures.images)
+
+
+def test_noise_of_a_picture_follows_from_its_id_and_the_seed():
+    pictures, noise = discs(), {"kind": "warp", "rate": 0.03, "seed": 1}
+    whole, changed = with_noise(pictures, noise)
+    part, few = with_noise(pictures.take([2, 0]), noise)
+    assert torch.equal(part.masks, whole.masks[[2, 0]]) and np.array_equal(few, changed[[2, 0]])
+    assert not torch.equal(whole.masks, with_noise(pictures, noise | {"seed": 2})[0].masks)
+    same = replace(pictures, masks=pictures.masks[[0, 0, 0]], truth=None)
+    drawn = with_noise(same, noise)[0].masks
+    assert not torch.equal(drawn[0], drawn[1]) and torch.equal(drawn[0], whole.masks[0])
+    again = with_noise(pictures, {"kind": "warp", "rate": 0.03})[0]
+    assert torch.equal(again.masks, with_noise(pictures, noise | {"seed": 0})[0].masks)
+
+
+@pytest.mark.parametrize(
+    ("noise", "says"),
+    [
+        ({"kind": "grown", "rate": 0.1}, "unknown kind of label noise 'grown': did you mean grow"),
+        ({"rate": 0.1}, "unknown kind of label noise 'None'"),
+        ({"kind": "grow"}, "label noise rate = None: give a number"),
+        ({"kind": "grow", "rate": "much"}, "label noise rate = 'much'"),
+        ({"kind": "grow", "rate": 0.1, "seed": 0.5}, "label noise seed = 0.5"),
+        ({"kind": "grow", "rate": 0.1, "sead": 1}, "unknown field of label noise 'sead': did you mean seed"),
+        ({"kind": "drop", "rate": 2}, "label noise drop=2: use a share"),
+    ],
+)
+def test_noise_that_cannot_be_is_named(noise, says):
+    with pytest.raises(InputError, match=says):
+        with_noise(discs(), noise)
+    with pytest.raises(InputError, match="data discs has no masks"):
+        with_noise(discs().without("masks"), {"kind": "grow", "rate": 0.1})
 
 
 @pytest.mark.parametrize("wrong", [{"drop": 1.5}, {"miss": -0.1}, {"warp": -1.0}, {"smooth": -0.1}, {"waves": 1}])

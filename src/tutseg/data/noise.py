@@ -1,12 +1,22 @@
 """Label noise with known truth: redraw any mask as a careless annotator would, and keep what changed."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import ndimage
 
 from tutseg.data.draw_canvas import coherent_noise
-from tutseg.errors import InputError
+from tutseg.errors import InputError, unknown
+from tutseg.files import sha256
+
+if TYPE_CHECKING:
+    from tutseg.data.loader import Pictures
+
+
+KINDS = ("grow", "warp", "smooth", "miss", "drop")
+NOISE_FIELDS = ("kind", "rate", "seed")
 
 
 @dataclass(frozen=True)
@@ -122,6 +132,63 @@ def add_noise(mask: np.ndarray, style: LabelNoise, seed: int) -> tuple[np.ndarra
     """
     noisy = redraw(mask, style, np.random.default_rng(seed))
     return noisy, (noisy > 0) != (mask > 0)
+
+
+def style_of(noise: Mapping[str, Any]) -> LabelNoise:
+    """A trial's ``noise: {kind, rate, seed}`` as a style: one of `KINDS`, as strong as the rate says.
+
+    Raises
+    ------
+    InputError
+        A field or kind that is not known or missing, or a rate or seed that cannot be.
+    """
+    for name in noise:
+        if name not in NOISE_FIELDS:
+            raise unknown("field of label noise", name, NOISE_FIELDS)
+    kind, rate, seed = noise.get("kind"), noise.get("rate"), noise.get("seed", 0)
+    if kind not in KINDS:
+        raise unknown("kind of label noise", str(kind), KINDS)
+    if isinstance(rate, bool) or not isinstance(rate, int | float):
+        raise InputError(f"label noise rate = {rate!r}", f"give a number, the `{kind}` of LabelNoise")
+    if isinstance(seed, bool) or not isinstance(seed, int):
+        raise InputError(f"label noise seed = {seed!r}", "give a whole number")
+    return LabelNoise(**{kind: rate})
+
+
+def with_noise(pictures: "Pictures", noise: Mapping[str, Any]) -> "tuple[Pictures, np.ndarray]":
+    """Masks as a careless annotator would have drawn them; the truth stays as it is.
+
+    What happens to a picture's mask follows from the noise and the picture's id alone, not from the other pictures.
+
+    Parameters
+    ----------
+    pictures : Pictures
+        With masks.
+    noise : mapping
+        ``kind`` (one of `KINDS`), ``rate`` (that field of `LabelNoise`) and ``seed`` (0 if it is left out).
+
+    Returns
+    -------
+    pictures : Pictures
+        With other masks, on the device they were on.
+    changed : numpy.ndarray
+        bool ``(N, S, S)``: the pixels whose mask is now wrong. For scoring; training has no use for it.
+
+    Raises
+    ------
+    InputError
+        The noise cannot be (see `style_of`), or there are no masks.
+    """
+    import torch
+
+    style = style_of(noise)
+    masks = pictures.need("masks").masks
+    drawn = [
+        add_noise(mask, style, int(sha256(f"{noise.get('seed', 0)}:{name}")[:16], 16))
+        for mask, name in zip(masks[:, 0].cpu().numpy(), pictures.ids, strict=True)
+    ]
+    noisy = torch.from_numpy(np.stack([mask for mask, _ in drawn])[:, None]).to(masks.device)
+    return replace(pictures, masks=noisy), np.stack([changed for _, changed in drawn])
 
 
 def agreement(annotators: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -2,6 +2,10 @@
 
 import time
 
+import numpy as np
+
+from tutseg.data.noise import with_noise
+from tutseg.files import atomic_write
 from tutseg.training.checkpoint import load_weights, save_weights
 from tutseg.training.evaluate import choose_weights, score_views
 from tutseg.training.fit import TrainingSet, fit, snapshot_path
@@ -9,6 +13,8 @@ from tutseg.training.generate import generated_pictures
 from tutseg.training.pictures import fingerprint_of, pictures_of, split_of
 from tutseg.training.start import build_for
 from tutseg.training.tasks import Job, Outcome, task_of
+
+NOISE = "noise.npz"  # in a run folder: which pixels of the labelled pictures' masks are wrong, and their ids
 
 
 def run(job: Job) -> Outcome:
@@ -23,16 +29,19 @@ def run(job: Job) -> Outcome:
         test = pictures_of(trial.test_data, job.root, trial.size, trial.test_options).need("truth")
         origin["tested"] = fingerprint_of(test)
     validation = pictures.take(split.validation).to(fabric.device)
-    train = TrainingSet(
-        pictures.take(split.labelled).to(fabric.device), pictures.take(split.unlabelled).to(fabric.device)
-    )
+    labelled, changed, drawn = pictures.take(split.labelled), None, None
+    if trial.noise:
+        labelled, changed = with_noise(labelled, trial.noise)
     if "generated" in job.inputs:
-        drawn = generated_pictures(job.inputs["generated"].parent)
-        train.generated = drawn.to(fabric.device)
+        drawn = generated_pictures(job.inputs["generated"].parent).to(fabric.device)
         origin["drawn"] = drawn.fingerprint()[:16]
+    unlabelled = pictures.take(split.unlabelled).to(fabric.device)
+    train = TrainingSet(labelled.to(fabric.device), unlabelled, generated=drawn)
     report("read", 1, 1)
     method = build_for(trial, job.inputs)
     job.begin()
+    if changed is not None:  # kept for scoring: training sees the noisy masks alone
+        atomic_write(job.folder / NOISE, lambda file: np.savez_compressed(file, ids=labelled.ids, changed=changed))
     trained = fit(method, train, trial, job.folder, fabric, lambda done, total: report("train", done, total))
 
     started = time.perf_counter()

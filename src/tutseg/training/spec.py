@@ -236,11 +236,15 @@ def check(trial: Trial) -> None:
     Raises
     ------
     InputError
-        Unknown method or net, or fields that mean nothing to a method which trains no network.
+        Unknown method, net or label noise, or fields that mean nothing to a method which trains no network.
     """
     for kind, name, known in (("method", trial.method, methods.CARDS), ("net", trial.net, nets.CARDS)):
         if name not in known:
             raise unknown(kind, name, known)
+    if trial.noise:
+        from tutseg.data.noise import style_of  # scipy with it
+
+        style_of(trial.noise)
     idle = [name for name in NOT_TRAINED if name in trial.given] if not task_of(trial.method).trains else []
     if idle:
         raise InputError(
