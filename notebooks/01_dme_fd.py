@@ -199,6 +199,13 @@ difference_table(groups, "dme-fd")
 from tutseg.report.statistical import paired_differences, violins
 
 paired_differences(groups, "dme-fd")
+
+# %% tags=["remove-input"]
+from tutseg.report.groups import differences
+from tutseg.report.say import say
+
+say("In these trials DME-FD is {gains}.", gains=differences(groups, "dme-fd"))
+
 # %% [markdown]
 # Every point is a test picture, the bar the interval of their mean. An interval that covers zero means: with this
 # many seeds the experiment cannot tell. Three seeds are few; the interval is for other seeds as well as other pictures,
@@ -211,10 +218,9 @@ violins(groups)
 # %% [markdown]
 # ### On real pictures
 #
-# The same three methods on ISIC 2018 {cite}`codella2019isic2018`, at 96 px with the 2.9-million-parameter network
-# (`mobilenet-unet`). Training took 71 minutes on one core and is not repeated when this book is built; the trials
-# and the Dice of every test picture lie in `results/dme-fd/isic2018-96`, and
-# `tutseg grid experiments/dme-fd/isic2018-96.yaml` makes them again.
+# The same three methods on ISIC 2018 {cite}`codella2019isic2018`, at 96 px with a larger network (`mobilenet-unet`). They are
+# not trained again when this book is built; the trials and the Dice of every test picture lie in
+# `results/dme-fd/isic2018-96`, and `tutseg grid experiments/dme-fd/isic2018-96.yaml` makes them.
 
 # %%
 from tutseg.report.groups import group_results
@@ -229,11 +235,14 @@ method_table(isic, "dme-fd", 1, paper_rows, data="isic2018", labelled=0.02)
 # %%
 difference_table(isic, "dme-fd")
 
+# %% tags=["remove-input"]
+say("On ISIC 2018 DME-FD is {gains}.", gains=differences(isic, "dme-fd"))
+
 # %% [markdown]
 # ## What happened during training
 #
-# Every term and weight of every step is logged. Look at the discrepancy term (logarithmic axis): it starts far above
-# everything else, and training proper begins when $\beta$ has put it down.
+# Every term and weight of every step is logged. The supervised loss falls from the first step on. The discrepancy term
+# (logarithmic axis) starts far above everything else and comes down with $\beta$: by itself it cannot fall below its floor.
 
 # %% tags=["hide-input"]
 logs = {
@@ -252,14 +261,23 @@ curves(
     },
 )
 
+# %% tags=["remove-input"]
+from tutseg.report.trained import contour_sheet, hard_cases, overtaken
+
+say(
+    "In DME-FD's {n} trainings of {steps} steps, the discrepancy term outweighs all "
+    "others together until step {until}.",
+    n=len(logs["dme-fd"]),
+    steps=trials[0].steps,
+    until=" and ".join(str(overtaken(log, "fdl")) for log in logs["dme-fd"]),
+)
+
 # %% [markdown]
 # ## What the predictions look like
 #
 # The first test pictures, chosen by their place in the list and not by their look. White: the truth. Numbers: Dice.
 
 # %% tags=["hide-input"]
-from tutseg.report.trained import contour_sheet
-
 contour_sheet(runs)
 # %% [markdown]
 # ## Hard cases, one at a time: Figure 5
@@ -269,7 +287,6 @@ contour_sheet(runs)
 
 # %%
 from tutseg.data.draw_dermoscopy import ARTEFACTS
-from tutseg.report.trained import hard_cases
 
 hard_cases(runs, ARTEFACTS)
 
@@ -327,7 +344,7 @@ cosine_matrices(
 # channel-softmaxed features, which are never negative, so *their* cosine can never be negative either; the strongly
 # negative matrices that the paper shows for CCVC cannot be of the features that its own loss sees. And two networks of
 # different random initialisation have unrelated channels anyway: a low similarity between branch 1 and branch 2 is what
-# one would get without any loss. Exercise 4 lets you check that.
+# one would get without any loss. {ref}`ex-dme-none` lets you check that.
 #
 # ## Where lesion and skin lie in feature space
 #
@@ -347,7 +364,7 @@ tsne(
 # %% [markdown]
 # ## Move it yourself
 #
-# Twelve unlabelled pictures as the two trained branches see them. Predict first: if you raise $\tau$ from 0.85 to 0.99,
+# Twelve unlabelled pictures as the two trained branches see them. Predict first: if you raise $\tau$ from $0.85$ to $0.99$,
 # what happens to the share of lesion pixels that become background? And which rule suffers least?
 
 # %%
@@ -368,7 +385,7 @@ ThresholdExplorer(
 # ## What the numbers are made of
 #
 # One and the same run, averaged in three ways. DME-FD's script pools the pixels of five pictures before it computes a
-# Dice; large lesions then count more, and the spread shrinks.
+# Dice; large lesions then count more. Compare the means, and the spreads over seeds.
 
 # %%
 from tutseg.report.tables import averaging_table, selection_table

@@ -227,6 +227,18 @@ def test_an_old_leak_is_shown_with_n_interval_and_origin(tmp_path):
     assert "ph2 (f0)" in table.origin and "benchmarks/leaks.py" in table.origin
 
 
+def test_a_term_is_overtaken_by_the_others_together():
+    log = {
+        "step": np.arange(4),
+        "sup": np.ones(4),
+        "cps": np.ones(4),
+        "fdl": np.array([9, 3, 1.5, 1]),
+        "w_beta": np.full(4, 50),
+    }
+    assert [trained.overtaken(log, term) for term in ("fdl", "sup")] == [2, 0]
+    assert trained.overtaken(log | {"fdl": np.full(4, 3)}, "fdl") == 4
+
+
 def test_missing_evidence_is_one_line_that_names_the_file(tmp_path):
     for read in (ablation_table, leak_table, transfer_table, group_results):
         with pytest.raises(InputError, match=r"\.csv is missing or empty.*results/README"):

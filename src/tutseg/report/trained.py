@@ -1,6 +1,6 @@
 """What trained runs predict: contours side by side, and drawn hard cases one at a time."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -37,6 +37,17 @@ def contour_sheet(runs: Sequence[Run], n: int = 5, root: str | None = None) -> T
         method = run.method()
         predictions[name] = foreground(method, shown, method.views[0], fabric)
     return contours(shown.images.permute(0, 2, 3, 1).numpy(), truth_of(shown), predictions)
+
+
+def overtaken(log: Mapping[str, np.ndarray], term: str) -> int:
+    """The first step at which the other loss terms of a `Run.log` are together larger than one of them.
+
+    The number of steps if they never are.
+    """
+    terms = [name for name in log if name != "step" and not name.startswith("w_")]
+    others = sum(log[name] for name in terms if name != term)
+    larger = np.flatnonzero(others > log[term])
+    return int(log["step"][larger[0]]) if len(larger) else len(log[term])
 
 
 def hard_cases(runs: Sequence[Run], artefacts: Sequence[str], n: int = 60) -> Table:
