@@ -22,7 +22,7 @@ from tutseg.methods import build_method, check_net
 from tutseg.methods.base import STREAMS, Progress
 from tutseg.methods.co_training.common import forward_views
 from tutseg.methods.step import apart
-from tutseg.training import segment
+from tutseg.training import learn
 from tutseg.training.checkpoint import load_state, read_weights
 from tutseg.training.evaluate import foreground, truth_of
 from tutseg.training.fit import TrainingSet, fit, make_batch, make_fabric
@@ -394,7 +394,7 @@ def test_a_role_without_a_file_and_a_file_without_a_role_are_named(teacher_file,
 
 def test_a_trial_learns_from_noisy_masks_and_is_scored_by_true_ones(tmp_path, monkeypatch):
     seen = []
-    monkeypatch.setattr(segment, "fit", lambda method, train, *rest: seen.append(train) or fit(method, train, *rest))
+    monkeypatch.setattr(learn, "fit", lambda method, train, *rest: seen.append(train) or fit(method, train, *rest))
     fields = DRAWN | {"method": "supervised", "labelled": 4}
     trial = make_trial(**fields, noise={"kind": "grow", "rate": 0.1, "seed": 1})
     result, again = (run_trial(trial, None, "cpu", tmp_path / name) for name in ("noisy", "again"))

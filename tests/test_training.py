@@ -24,7 +24,7 @@ from tutseg.methods import CARDS, build_method
 from tutseg.methods.base import STREAMS, Method
 from tutseg.training import fit as loop
 from tutseg.training.checkpoint import load_weights, read_weights
-from tutseg.training.evaluate import choose_weights, foreground, truth_of
+from tutseg.training.evaluate import choose_weights, foreground, means_of, truth_of
 from tutseg.training.fit import TrainingSet, fit, learning_rate, make_fabric, snapshot_path, snapshot_steps
 from tutseg.training.pictures import pictures_of, split_of
 from tutseg.training.run import Run, finished, load_run, run_trial
@@ -445,21 +445,21 @@ def test_a_run_is_done_when_its_result_is_there(tmp_path):
 
 
 def test_the_result_is_written_last(tmp_path, monkeypatch):
+    from tutseg.training import learn
     from tutseg.training import run as runs
-    from tutseg.training import segment
 
     written = []
     atomic_write = runs.atomic_write
     monkeypatch.setattr(runs, "atomic_write", lambda path, data: (written.append(path.name), atomic_write(path, data)))
-    save = segment.save_weights
-    monkeypatch.setattr(segment, "save_weights", lambda path, *rest: (written.append(path.name), save(path, *rest)))
+    save = learn.save_weights
+    monkeypatch.setattr(learn, "save_weights", lambda path, *rest: (written.append(path.name), save(path, *rest)))
     run_trial(small(), None, "cpu", tmp_path / "run")
     assert written == ["config.json", "weights.safetensors", "per_image.csv", "result.json"]
 
 
 def test_nested_labelled_subsets_reach_training(monkeypatch, tmp_path):
     seen = []
-    monkeypatch.setattr("tutseg.training.segment.fit", lambda method, train, *rest: seen.append(train) or 1 / 0)
+    monkeypatch.setattr("tutseg.training.learn.fit", lambda method, train, *rest: seen.append(train) or 1 / 0)
     for labelled in (0.05, 0.1, 0.5, 1.0):
         with pytest.raises(ZeroDivisionError):
             run_trial(small(labelled=labelled), None, "cpu", tmp_path / str(labelled))
@@ -577,7 +577,11 @@ def test_ways_of_choosing_weights(tmp_path):
         return Pictures(torch.zeros(count, 3, 8, 8, dtype=torch.uint8), ids, ids, "painted", truth=masks)
 
     fabric = make_fabric("cpu", "32-true")
-    chosen = choose_weights(method, trial, tmp_path, painted(True), painted(False), fabric)
+
+    def measure(method: Method, pictures: Pictures, view: str) -> dict[str, float]:
+        return means_of(foreground(method, pictures, view, fabric), truth_of(pictures), "dice")
+
+    chosen = choose_weights(method, trial, tmp_path, painted(True), painted(False), measure)
     assert chosen["last"] == {"step": 3, "view": "left", "dice_per_image": 0, "dice_batch": 0}
     assert chosen["validation"] == {
         "step": 2,
@@ -587,7 +591,7 @@ def test_ways_of_choosing_weights(tmp_path):
     }
     assert chosen["test"] == {"step": 2, "view": "all", "dice_per_image": 1, "dice_batch": 1}
     none = painted(True).take([])
-    assert set(choose_weights(method, trial, tmp_path, none, painted(False), fabric)) == {"last", "test"}
+    assert set(choose_weights(method, trial, tmp_path, none, painted(False), measure)) == {"last", "test"}
 
 
 def test_equal_weights_are_equal_files(tmp_path):

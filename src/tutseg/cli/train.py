@@ -108,8 +108,11 @@ def predict(
     from tutseg.training.fit import make_fabric
     from tutseg.training.predict import predict_folder
     from tutseg.training.run import load_run
+    from tutseg.training.tasks import task_of
 
     method, trial = load_run(run)
+    if (task := task_of(trial.method).name) != "segment":
+        raise InputError(f"{run} holds a network to {task}, which makes no masks", "give the run of a method that does")
     if view is not None and view not in method.views:
         raise InputError(f"method {trial.method} has no view '{view}'", f"choose one of {', '.join(method.views)}")
     method = make_fabric(device, trial.precision).to_device(method)

@@ -161,7 +161,10 @@ class Method(nn.Module):
         return {}
 
     def predict(self, images: Tensor, view: str | None = None) -> Tensor:
-        """Foreground probability ``(B, 1, H, W)`` of images ``(B, 3, H, W)``, by the named view."""
+        """Foreground probability ``(B, 1, H, W)`` of images ``(B, 3, H, W)``, by the named view.
+
+        Of a classifier, the probability of each class ``(B, classes)``.
+        """
         raise NotImplementedError
 
     def features(self, images: Tensor) -> list[Tensor]:

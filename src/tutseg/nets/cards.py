@@ -10,7 +10,8 @@ class NetCard:
     `parameters` is our count at the published size, written down so that a list needs no torch; a test counts them.
     `weights` is the pretrained file of its encoder (`tutseg.weights`), or empty. `gives` is what a method may ask of it
     (`Method.needs`): "encode", the parts of an `EncoderDecoder`; "decoded", the features in front of its ``head``;
-    "prompt", a `Promptable`; and the name of every further head, such as "sdf".
+    "prompt", a `Promptable`; "classify", logits of as many classes as its option ``classes`` says; and the name of
+    every further head, such as "sdf".
     """
 
     name: str

@@ -1,5 +1,6 @@
 """Scoring a trained method on pictures it never saw, by every view and every way of choosing the weights."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from tutseg.training.checkpoint import load_weights
 from tutseg.training.fit import snapshot_path, snapshot_steps
 from tutseg.training.trial import Trial
 
+Measure = Callable[[Method, Pictures, str], dict[str, float]]  # method, pictures, view -> named means
 OFFICIAL_BATCH = 5  # the evaluation batch of DME-FD's script, over which it pools Dice
 
 
@@ -44,43 +46,43 @@ def means_of(prediction: np.ndarray, truth: np.ndarray, score: str) -> dict[str,
 
 
 def choose_weights(
-    method: Method,
-    trial: Trial,
-    folder: Path,
-    validation: Pictures,
-    test: Pictures,
-    fabric: Fabric,
-    best: str = "dice",
+    method: Method, trial: Trial, folder: Path, validation: Pictures, test: Pictures, measure: Measure
 ) -> dict[str, dict[str, Any]]:
     """What three ways of choosing among the kept weights give on the test pictures.
 
     "last" takes the last step, "validation" the step whose default view is best on the validation part, and "test"
     the step *and* branch best on the test pictures themselves, as DME-FD's script does. The last is no estimate of
-    anything; it is here because its distance from the others is a result. `best` is the score that chooses.
+    anything; it is here because its distance from the others is a result.
+
+    Parameters
+    ----------
+    method, trial, folder
+        Whose kept weights are tried.
+    validation, test : Pictures
+        The former may be empty.
+    measure : callable
+        Method, pictures and view to means, the more the better. The first chooses on the validation part, the last on
+        the test pictures.
 
     Returns
     -------
     dict
-        For each way: ``step``, ``view``, ``<best>_per_image`` and ``<best>_batch`` on the test pictures.
+        For each way: ``step``, ``view``, and the means on the test pictures.
     """
-    found = []
-    test_truth, validation_truth = truth_of(test), truth_of(validation) if len(validation) else None
+    found, means = [], {}
     for step in snapshot_steps(trial):
         load_weights(snapshot_path(folder, step), method)
         on_validation = float("nan")
-        if validation_truth is not None:
-            prediction = foreground(method, validation, method.views[0], fabric)
-            on_validation = means_of(prediction, validation_truth, best)[f"{best}_per_image"]
+        if len(validation):
+            on_validation = next(iter(measure(method, validation, method.views[0]).values()))
         for view in method.views:
-            prediction = foreground(method, test, view, fabric)
-            means = means_of(prediction, test_truth, best)
+            means = measure(method, test, view)
             found.append({"step": step, "view": view, "validation": on_validation, **means})
     default = [row for row in found if row["view"] == method.views[0]]
-    chosen = {"last": default[-1], "test": max(found, key=lambda row: row[f"{best}_batch"])}
-    if validation_truth is not None:
+    chosen = {"last": default[-1], "test": max(found, key=lambda row: row[list(means)[-1]])}
+    if len(validation):
         chosen["validation"] = max(default, key=lambda row: row["validation"])
-    keep = ("step", "view", f"{best}_per_image", f"{best}_batch")
-    return {way: {name: row[name] for name in keep} for way, row in chosen.items()}
+    return {way: {name: row[name] for name in ("step", "view", *means)} for way, row in chosen.items()}
 
 
 def score_views(method: Method, test: Pictures, fabric: Fabric) -> tuple[dict[str, dict], list[dict[str, Any]]]:

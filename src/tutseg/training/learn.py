@@ -1,0 +1,119 @@
+"""What the tasks share that train a network and score it: reading the parts, training, choosing among kept weights.
+
+Each picture is seen only by whom it is meant for: `fit` gets the training set and nothing else.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from tutseg.data.loader import Pictures
+from tutseg.data.noise import with_noise
+from tutseg.files import atomic_write
+from tutseg.methods.base import Method
+from tutseg.training.checkpoint import load_weights, save_weights
+from tutseg.training.evaluate import Measure, choose_weights
+from tutseg.training.fit import TrainingSet, fit, snapshot_path
+from tutseg.training.generate import generated_pictures
+from tutseg.training.pictures import fingerprint_of, pictures_of, split_of
+from tutseg.training.start import build_for
+from tutseg.training.tasks import Job, Outcome
+
+NOISE = "noise.npz"  # in a run folder: which pixels of the labelled pictures' masks are wrong, and their ids
+
+
+@dataclass
+class Parts:
+    """A trial's pictures, parted, on the device of the job.
+
+    Parameters
+    ----------
+    train : TrainingSet
+        What training may see.
+    validation, test : Pictures
+        For choosing among kept weights, and for scoring.
+    n : dict
+        Part -> number of pictures.
+    origin : dict
+        Fingerprints of what was read.
+    noise : dict
+        Of a trial with label noise: ``ids`` of the labelled pictures, and ``changed`` ``(N, S, S)``, which pixels of
+        their masks are wrong.
+    """
+
+    train: TrainingSet
+    validation: Pictures
+    test: Pictures
+    n: dict[str, int]
+    origin: dict[str, str]
+    noise: dict[str, np.ndarray] = field(default_factory=dict)
+
+
+def read_parts(job: Job, *columns: str) -> Parts:
+    """Read a trial's data, whose pictures must have these columns, and part it."""
+    trial, device = job.trial, job.fabric.device
+    pictures = pictures_of(trial.data, job.root, trial.size, trial.data_options).need(*columns)
+    split = split_of(trial, pictures)
+    test = pictures.take(split.test if trial.scored == "test" else split.validation)
+    origin = {"data": fingerprint_of(pictures)}
+    if trial.test_data:
+        test = pictures_of(trial.test_data, job.root, trial.size, trial.test_options).need(*columns)
+        origin["tested"] = fingerprint_of(test)
+    labelled, noise, drawn = pictures.take(split.labelled), {}, None
+    if trial.noise:
+        labelled, changed = with_noise(labelled, trial.noise)
+        noise = {"ids": np.array(labelled.ids), "changed": changed}
+    if "generated" in job.inputs:
+        drawn = generated_pictures(job.inputs["generated"].parent).to(device)
+        origin["drawn"] = drawn.fingerprint()[:16]
+    train = TrainingSet(labelled.to(device), pictures.take(split.unlabelled).to(device), generated=drawn)
+    n = {part: len(getattr(split, part)) for part in ("labelled", "unlabelled", "validation")} | {"test": len(test)}
+    origin["split"] = split.fingerprint(pictures.ids)[:16]
+    return Parts(train, pictures.take(split.validation).to(device), test.to(device), n, origin, noise)
+
+
+def learn(
+    job: Job,
+    columns: tuple[str, ...],
+    measure: Measure,
+    score: Callable[[Method, Pictures], tuple[dict[str, dict], list[dict[str, Any]]]],
+    check: Callable[[Method, Parts], None] = lambda method, parts: None,
+) -> Outcome:
+    """Train, choose among the kept weights, score every view on the test part.
+
+    Parameters
+    ----------
+    job : Job
+        The trial, its folder, its device.
+    columns : tuple of str
+        What its pictures must have, of `tutseg.data.loader.COLUMNS`.
+    measure : callable
+        See `choose_weights`.
+    score : callable
+        Method and test part to the scores and rows of an `Outcome`.
+    check : callable
+        Called before training; raises an InputError where method and pictures do not go together.
+    """
+    trial, folder, report = job.trial, job.folder, job.report
+    report("read", 0, 1)
+    parts = read_parts(job, *columns)
+    report("read", 1, 1)
+    method = build_for(trial, job.inputs)
+    check(method, parts)
+    job.begin()
+    if parts.noise:  # kept for scoring: training sees the noisy masks alone
+        atomic_write(folder / NOISE, lambda file: np.savez_compressed(file, **parts.noise))
+    trained = fit(method, parts.train, trial, folder, job.fabric, lambda done, total: report("train", done, total))
+
+    started = time.perf_counter()
+    report("score", 0, 2)
+    selection = choose_weights(method, trial, folder, parts.validation, parts.test, measure)
+    load_weights(snapshot_path(folder, trial.steps), method)
+    report("score", 1, 2)
+    scores, rows = score(method, parts.test)
+    save_weights(folder / "weights.safetensors", method, {"trial": trial.id, "net": trial.net, "method": trial.method})
+    seconds = {"train": trained, "score": time.perf_counter() - started}
+    return Outcome(parts.n, scores, rows, seconds, parts.origin, selection)
