@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from functools import cache
-from types import SimpleNamespace
 
 import numpy as np
 
 from tutseg.data import open_source
+from tutseg.papers.claims import Pair, Verdict, load_claims
+from tutseg.papers.verdicts import Decided, InSetup
 from tutseg.report import diagrams, lines, one_image_figures, photographs, statistical
 from tutseg.report.explorers import GridExplorer, StepExplorer, ThresholdExplorer
 from tutseg.report.forest import forest
@@ -67,14 +68,15 @@ def one_image(changes: Sequence[dict] = ({},)) -> list[Finished]:
     return items
 
 
-def decided() -> list[SimpleNamespace]:
-    """Five claims with verdicts, as `tutseg.papers.ledger.verdicts` has them."""
+def decided() -> list[Decided]:
+    """Five claims with verdicts, the last in two set-ups."""
+    words = ("reproduced", "cannot be tested here", "not reproduced", "sign only", "inconclusive")
     made = []
-    words = ("reproduced", "inconclusive", "not reproduced", "reproduced", "inconclusive")
-    for i, (word, effect) in enumerate(zip(words, (0.04, 0.01, -0.03, 0.02, -0.005), strict=True)):
-        verdict = SimpleNamespace(verdict=word, effect=effect, low=effect - 0.015, high=effect + 0.02)
-        claim = SimpleNamespace(id=f"C{i + 1}", score="dice", line=0.01 if i == 1 else 0, unit="%", metric="dice")
-        made.append(SimpleNamespace(verdict=verdict, claim=claim, paper_effect=0.03))
+    for claim, word, effect in zip(load_claims("dme-fd"), words, (0.04, 0.01, -0.03, 0.02, -0.005), strict=False):
+        pair = Pair("Ours − CPS", 0.03, effect, effect - 0.015, effect + 0.02, 5, 439, None)
+        setups = (InSetup("unet-s at 96 px", Verdict(word, "so it is", (pair,))),)
+        setups += (InSetup("lite0-unet at 96 px", Verdict(word, "so it is", (pair,))),) * (word == "inconclusive")
+        made.append(Decided(claim, word, "so it is", 0.03, setups))
     return made
 
 

@@ -1,4 +1,4 @@
-"""What several test files share: the command line in this process, and a folder of drawn pictures."""
+"""What several test files share: the command line in this process, a folder of drawn pictures, finished trials."""
 
 import sys
 import warnings
@@ -9,6 +9,7 @@ from pathlib import Path
 import tutseg as _first  # noqa: F401  isort: skip (before NumPy and torch read their number of threads)
 import numpy as np
 import pytest
+from finished import write_run
 from PIL import Image
 
 
@@ -62,3 +63,22 @@ def _write_pictures(folder: Path, count: int = 12, size: tuple[int, int] = (48, 
         Image.fromarray(image.astype(np.uint8)).save(folder / "images" / f"p{i:02d}.jpg", quality=95)
         Image.fromarray(mask.astype(np.uint8) * 255).save(folder / "masks" / f"p{i:02d}.png")
     return folder
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch) -> Callable[..., object]:
+    """`finished.write_run` into a folder of the test."""
+    monkeypatch.setenv("TUTSEG_RUNS", str(tmp_path / "runs"))
+    return lambda level=0.0, **fields: write_run(tmp_path / "runs", level, **fields)
+
+
+@pytest.fixture
+def collected(run, tmp_path) -> Callable[..., tuple]:
+    """The evidence of the trials given, through `write_evidence`, without the runs."""
+    from tutseg.training.evidence import read_evidence, write_evidence
+
+    def collect(*trials, name="spec"):
+        write_evidence([("", trial) for trial in trials], tmp_path / "results" / "paper" / name)
+        return read_evidence(tmp_path / "results", runs=False)
+
+    return collect

@@ -1,92 +1,33 @@
-"""The ledger: what stands beside a printed cell and a claim follows from finished trials, and from nothing else."""
+"""The ledger: what stands beside a printed cell follows from finished trials, and what the pages draw of them."""
 
-import csv
 import json
 import re
 import resource
 import subprocess
 import sys
-import zlib
 from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from finished import IMAGES, duel, scores, seeds
 from scipy import stats
 
 from tutseg.errors import InputError
-from tutseg.files import atomic_write, csv_text
-from tutseg.papers import ledger
-from tutseg.papers.claims import load_claims
-from tutseg.papers.intervals import paired_interval
-from tutseg.papers.ledger import coverage, entries, verdicts
+from tutseg.papers.cells import coverage, entries
+from tutseg.papers.claims import MEANING, WORDS, load_claims
+from tutseg.papers.intervals import paired_interval, smallest_difference
 from tutseg.papers.tables import load_paper, papers
+from tutseg.papers.verdicts import verdicts
 from tutseg.report import ledger as drawn
 from tutseg.report.forest import forest
 from tutseg.report.pages import GENERATED
 from tutseg.report.paper_table import paper_table
+from tutseg.report.power import power_part
 from tutseg.training.evidence import read_evidence, read_run, write_evidence
-from tutseg.training.trial import make_trial
 
 ROOT = Path(__file__).resolve().parents[1]
-BASE = {"data": "isic2018", "net": "mobilenet-unet", "size": 96, "steps": 300, "labelled": 0.04}
-IMAGES = 40
-HARD = np.random.default_rng(1).uniform(0.5, 0.95, IMAGES)
-
-
-def scores(level, seed, who="supervised"):
-    """Dice of each test image: some images are hard for everyone, and every seed has a noise of its own."""
-    noise = np.random.default_rng(zlib.crc32(f"{level:.3f} {seed} {who}".encode())).normal(0, 0.02, IMAGES)
-    return (HARD + level + noise).clip(0, 1).round(4)
-
-
-@pytest.fixture
-def run(tmp_path, monkeypatch):
-    """Writes a finished run as `run_trial` does; the runs lie in a folder of the test."""
-    monkeypatch.setenv("TUTSEG_RUNS", str(tmp_path / "runs"))
-
-    def write(level=0.0, data_stamp="d0", **fields):
-        trial = make_trial(**BASE | {"method": "supervised"} | fields)
-        dice = scores(level, trial.seed, trial.method)
-        means = {"dice": dice, "jaccard": dice / (2 - dice), "precision": dice**0.5, "accuracy": 1 - (1 - dice) / 4}
-        folder = tmp_path / "runs" / trial.id
-        folder.mkdir(parents=True)
-        cells = {
-            name: {way: {"mean": float(v.mean()), "std": float(v.std()), "n": IMAGES} for way in ("per_image", "batch")}
-            for name, v in means.items()
-        }
-        provenance = {"command": trial.command, "data": data_stamp, "code": "c0", "device": "cpu", "torch": "2",
-                      "date": "2026-01-01", "split": f"s{trial.seed}"}  # fmt: skip
-        result = {
-            "id": trial.id, "trial": trial.model_dump(), "provenance": provenance, "scores": {"net": cells},
-            "n": {"labelled": 9, "unlabelled": 9, "validation": 9, "test": IMAGES},
-            "selection": {"last": {"step": 1, "view": "net", "dice_per_image": 0.1, "dice_batch": 0.1}},
-            "seconds": {"train": 1.0, "score": 1.0},
-        }  # fmt: skip
-        with open(folder / "per_image.csv", "w", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(["id", "view", *means])
-            writer.writerows([f"im{i:02d}", "net", *(v[i] for v in means.values())] for i in range(IMAGES))
-        (folder / "result.json").write_text(json.dumps(result))
-        return trial
-
-    return write
-
-
-@pytest.fixture
-def collected(run, tmp_path):
-    """The evidence of the trials given, through `write_evidence`, without the runs."""
-
-    def collect(*trials, name="spec"):
-        write_evidence([("", trial) for trial in trials], tmp_path / "results" / "paper" / name)
-        return read_evidence(tmp_path / "results", runs=False)
-
-    return collect
-
-
-def seeds(run, n=3, **fields):
-    return [run(seed=seed, **fields) for seed in range(n)]
 
 
 def cell(found, metric="dice", row="SupOnly", labelled="0.04", data="isic2018"):
@@ -239,110 +180,6 @@ def test_damaged_evidence_is_named(run, collected, tmp_path):
             read_evidence(tmp_path / "results", runs=False)
 
 
-# ------------------------------------------------------------------------------------------------------- the claims
-
-
-def duel(run, gain, n=3, **fields):
-    """Trials of every row that dme-fd's claims of one block compare; Ours is better by `gain`."""
-    rivals = ("pseudoseg", "cct", "cps", "gta-seg", "unimatch")
-    common = {"labelled": 0.02, "n": n} | fields
-    return [t for m in rivals for t in seeds(run, method=m, **common)] + seeds(
-        run, method="dme-fd", level=gain, **common
-    )
-
-
-def verdict(evidence, name="dme-fd-03"):
-    (found,) = [item for item in verdicts("dme-fd", evidence) if item.claim.id == name]
-    return found
-
-
-@pytest.mark.parametrize(
-    ("gain", "n", "word"),
-    [(0.03, 3, "reproduced"), (-0.03, 3, "not reproduced"), (0.0, 3, "inconclusive"), (0.03, 2, "inconclusive")],
-)
-def test_a_claim_is_decided_by_the_trials_of_one_setup(run, collected, gain, n, word):
-    found = verdict(collected(*duel(run, gain, n)))
-    assert found.verdict.verdict == word
-    assert (found.verdict.seeds, found.verdict.n_images) == (n, IMAGES)
-    assert found.verdict.low <= found.verdict.effect <= found.verdict.high
-    assert len(found.trials) == 6 * n
-
-
-def test_sides_of_a_claim_share_their_setup(run, collected):
-    """Rivals at one number of steps and ours at another are no comparison; with both, the longer one counts."""
-    short = duel(run, 0.03)
-    apart = [t for t in short if t.method != "dme-fd"] + seeds(
-        run, method="dme-fd", labelled=0.02, steps=900, level=0.1
-    )
-    assert verdict(collected(*apart)).verdict.verdict == "not attempted"
-    long = duel(run, -0.03, steps=600)
-    found = verdict(collected(*short, *long))
-    assert found.verdict.verdict == "not reproduced" and {i.trial.steps for i in found.trials} == {600}
-
-
-def one_image_evidence(tmp_path):
-    """Trials on PH2 as `write_evidence` keeps them: the oracle's scores, and better ones by leak and rule."""
-    level = {"s3-net-paper": 0.1, "s3-net-code": 0.3, "sgscn": 0.0, "ms-former": 0.02}
-    trials, series = [], []
-    for name, gain in level.items():
-        options = {"reading": name.removeprefix("s3-net-")} if name.startswith("s3-net") else {}
-        for seed in range(3):
-            fields = {"method": "s3-net" if options else name, "data": "ph2", "seed": seed, "options": options}
-            trial = make_trial(**fields)
-            dice = scores(gain - 0.3, seed, name)
-            for view, values in (("oracle", dice), ("oracle+4", dice * 0 + 0.99), ("darkest", dice * 0 + 0.99)):
-                about = trial.given | {"options": json.dumps(options)} if view == "oracle" else {}
-                about |= {"fingerprint": "f", "n_test": IMAGES, "name": name} if about else {}
-                trials.append({"id": trial.id, "view": view, "dice_per_image": values.mean(), **about})
-                images = {f"IMD{i:03d}": value for i, value in enumerate(values)}
-                series.append({"trial": trial.id, "view": view, "score": "dice", **images})
-    folder = tmp_path / "results/s3-net/table-1-ph2"
-    atomic_write(folder / "trials.csv", csv_text(trials[:1] + trials[1:]))
-    atomic_write(folder / "per_image.csv", csv_text(series))
-    return read_evidence(tmp_path / "results", runs=False)
-
-
-def test_one_image_scores_are_evidence_with_the_truths_choice_and_nothing_masked(tmp_path):
-    evidence = one_image_evidence(tmp_path)
-    assert {item.trial.method for item in evidence} == {"s3-net", "sgscn", "ms-former"}
-    cell = next(
-        e for e in entries("s3-net", 1, evidence) if (e.cell.row, e.cell.metric) == ("Our Method", "dice") and e.ours
-    )
-    expected = 100 * np.mean([scores(-0.2, seed, "s3-net-paper") for seed in range(3)])
-    assert cell.ours.value == pytest.approx(expected) and (cell.ours.seeds, cell.ours.n_images) == (3, IMAGES)
-    assert "one picture at a time at 96 px" in cell.ours.setup
-    decided = {item.claim.id: item.verdict for item in verdicts("s3-net", evidence)}
-    assert decided["s3-net-04"].verdict == "reproduced" and decided["s3-net-04"].effect == pytest.approx(0.08, abs=0.01)
-    assert "k-means" in decided["s3-net-01"].why
-
-
-def test_a_row_that_names_no_option_means_the_methods_defaults():
-    import inspect
-
-    from tutseg.methods import method_class
-
-    for method, option in (("k-means", "k"), ("s3-net", "reading")):
-        assert inspect.signature(method_class(method)).parameters[option].default == ledger.UNNAMED[option]
-
-
-def test_what_is_not_attempted_says_why():
-    found = {item.claim.id: item for item in verdicts(None, ())}
-    assert len(found) == len(load_claims())
-    assert all(item.verdict.verdict == "not attempted" and item.verdict.why for item in found.values())
-
-
-def test_a_score_that_only_runs_hold_is_decided_where_they_are(run, collected):
-    """Committed evidence has Dice alone; the claim about precision says so, and the runs decide it."""
-    claim = replace_metric(next(c for c in load_claims("dme-fd") if c.id == "dme-fd-03"), "precision")
-    evidence = collected(*duel(run, 0.03))
-    assert "not among the committed evidence" in ledger._decided(claim, evidence).verdict.why
-    assert ledger._decided(claim, read_evidence(Path("nowhere"))).verdict.verdict == "reproduced"
-
-
-def replace_metric(claim, metric):
-    return type(claim)(**claim.model_dump() | {"metric": metric, "measure": ""})
-
-
 # ----------------------------------------------------------------------------------------------------- what is drawn
 
 
@@ -371,14 +208,14 @@ def test_a_drawn_cell_tells_value_n_setup_and_command(run, collected):
 
 def test_the_forest_plot_has_every_attempted_claim_and_takes_the_pages_colours(run, collected):
     found = verdicts("dme-fd", collected(*duel(run, 0.03)))
-    attempted = [item.claim.id for item in found if item.verdict.effect is not None]
+    attempted = [item.claim.id for item in found if item.setups]
     figure = forest(found)
     svg = figure.to_html()
     assert svg == forest(found).to_html()
     root = ElementTree.fromstring(f"<div>{svg}</div>")
-    assert attempted and all(f"{name}: ours +" in figure.alt for name in attempted)
+    assert attempted and all(f"{name} a: Ours − " in figure.alt for name in attempted)
     labels = {"".join(node.itertext()) for node in root.iter("{http://www.w3.org/2000/svg}text")}
-    assert {f"{name} {c.score}" for name in attempted for c in load_claims("dme-fd") if c.id == name} <= labels
+    assert {f"{name} {c.score} a" for name in attempted for c in load_claims("dme-fd") if c.id == name} <= labels
     assert "currentColor" in svg and "#010203" not in svg and "#000000" not in svg and "http://www.w3.org/2000" in svg
     with pytest.raises(InputError, match="no claim was attempted"):
         forest(verdicts("dme-fd", ()))
@@ -393,6 +230,40 @@ def test_the_pages_are_made_with_and_without_evidence(run, collected, monkeypatc
             text = GENERATED[name](Path())
             assert text.strip() and (("reproduced**" in text) == filled or name != "ledger-claims")
     assert ("<svg" in GENERATED["ledger-forest"](Path())) == filled
+
+
+def test_every_comparison_stands_on_the_page_with_an_interval_of_its_own(run, collected, monkeypatch):
+    monkeypatch.setattr(drawn, "read_evidence", lambda **_: evidence)
+    evidence = collected(*duel(run, 0.03))
+    text = drawn.part("ledger-claims")
+    for item in verdicts("dme-fd", evidence):
+        for pair in item.setups[0].verdict.pairs if item.setups else ():
+            points = item.claim.points
+            assert f"{pair.name} {points(pair.effect)} ({points(pair.low)} to {points(pair.high)})" in text
+
+
+def test_pages_and_code_say_of_a_verdict_the_same_in_the_same_words():
+    """Both pages have the list that the code's table of meanings makes, and no other."""
+    assert tuple(MEANING) == WORDS
+    listed = re.findall(r"^(.+)\n: ", drawn.part("ledger-words"), re.MULTILINE)
+    assert listed == list(WORDS)
+    for page in ("ledger", "how-to-read"):
+        text = (ROOT / "book" / f"{page}.md").read_text()
+        assert text.count("<!-- generated: ledger-words -->") == 1
+        assert not re.search(rf"^({'|'.join(WORDS)})$", text, re.MULTILINE)
+
+
+def test_what_a_design_can_see_follows_from_the_measured_spreads(run, collected):
+    found = verdicts("dme-fd", collected(*duel(run, 0.03)))
+    text = power_part(found)
+    pair = next(item for item in found if item.claim.id == "dme-fd-34").setups[0].verdict.pairs[0]
+    needed = 100 * smallest_difference(pair.spread, 10, IMAGES)
+    row = next(line for line in text.splitlines() if "| Ours − CPS |" in line)
+    assert [cell.strip() for cell in row.split("|")][3:5] == ["+0.46", f"{100 * pair.spread.seed**0.5:.1f}"]
+    assert f"{needed:.1f}" == [cell.strip() for cell in row.split("|")][7]
+    # dme-fd-03 rests on 0.04 points over UniMatch
+    assert "rest on a printed difference of 0.04 to" in text and "nobody can confirm" in text
+    assert "No spread" in power_part(verdicts("dme-fd", ()))
 
 
 def test_the_pages_ask_for_parts_that_exist():

@@ -117,7 +117,7 @@ def test_a_chapter_that_audits_a_paper_reads_no_list_of_papers(tmp_path):
 from tutseg.reads import watch_reads
 watch_reads()
 from tutseg.papers.contradictions import audit_paper
-from tutseg.papers.ledger import verdicts
+from tutseg.papers.verdicts import verdicts
 assert audit_paper("dme-fd") and verdicts("dme-fd")
 """
     told = {"TUTSEG_ROOT": str(ROOT), "TUTSEG_READ_LOG": str(log)}

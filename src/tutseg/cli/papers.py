@@ -41,42 +41,50 @@ def table_(
 
 @app.command(
     epilog=example("tutseg claims", "tutseg claims dme-fd --json"),
-    help="The papers' claims put to the test: reproduced, not reproduced, inconclusive, or not attempted and why.",
+    help="The papers' claims put to the test, each with its verdict and why; --json has every comparison.",
 )
 def claims(
     paper: Annotated[str | None, typer.Argument(help="One paper; all without it.")] = None, as_json: Json = False
 ) -> None:
-    from tutseg.papers.ledger import counts, verdicts
+    from tutseg.papers.verdicts import counts, lettered, verdicts
 
     decided = verdicts(paper)
     if as_json:
         show([item.as_dict() for item in decided], True, "claims")
         return
+    letters = lettered(decided)
     rows = [
-        {"name": item.claim.id, "sentence": f"{item.claim.sentence} ({item.claim.place})", **_effects(item)}
+        {"name": item.claim.id, "sentence": f"{item.claim.sentence} ({item.claim.place})", **_effects(item, letters)}
         for item in decided
     ]
     columns = {
         "name": "claim",
         "sentence": "what is claimed",
         "paper": "paper",
-        "ours": "ours",
+        "ours": "ours: weakest comparison",
         "verdict": "verdict",
     }
     show(rows, False, "effects in points of the score (distances: pixels)", columns)
-    print(f"{len(decided)} claims: " + ", ".join(f"{n} {word}" for word, n in counts(decided).items()))
+    for setup, letter in letters.items():
+        print(f"{letter}: {setup}")
+    counted = counts(decided)
+    total = sum(counted.values())
+    print(f"{len(decided)} claims in {total} comparisons: Dice, Jaccard and HM of the same rows are one")
+    print(", ".join(f"{n} {word}" for word, n in counted.items()))
 
 
-def _effects(item: Any) -> dict[str, str]:
-    """A claim's effects and verdict in words."""
-    from tutseg.papers.ledger import points
+def _effects(item: Any, letters: dict[str, str]) -> dict[str, str]:
+    """A claim's effects and verdict in words; of each set-up the weakest comparison."""
+    from tutseg.papers.claims import weakest
 
-    verdict, ours = item.verdict, ""
-    if verdict.effect is not None:
-        low, high = points(item, verdict.low), points(item, verdict.high)
-        ours = f"{points(item, verdict.effect)} ({low} to {high}), n = {verdict.seeds} × {verdict.n_images}"
-    told = f"{verdict.verdict}: {verdict.why}"
-    return {"paper": points(item, item.paper_effect), "ours": ours, "verdict": told}
+    points, lines = item.claim.points, []
+    for each in item.setups:
+        pair = weakest(item.claim, each.verdict.pairs)
+        interval = f"{points(pair.effect)} ({points(pair.low)} to {points(pair.high)})"
+        here = f", {each.verdict.verdict}" if len(item.setups) > 1 else ""
+        lines.append(f"{letters[each.setup]}: {pair.name} {interval}, n = {pair.seeds} × {pair.n_images}{here}")
+    told = f"{item.verdict}: {item.why}"
+    return {"paper": points(item.paper_effect, 2), "ours": "\n".join(lines), "verdict": told}
 
 
 @app.command(

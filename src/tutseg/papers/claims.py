@@ -1,30 +1,66 @@
 """What the five papers claim, as comparisons that a program decides.
 
 A claim names two rows of a printed table (or a chain of rows) and says which is better. `paper_effect` computes what
-the paper's own cells give; `decide` asks the per-image scores of finished trials the same question.
+the paper's own cells give; `decide` asks the per-image scores of finished trials the same question. Ours is the paired
+difference on the same image with the same seed, and its interval that of `paired_interval`.
 
-Ours is the paired difference on the same image with the same seed, and its interval that of `paired_interval`.
+What the words mean stands in `MEANING`; `tutseg.papers.verdicts` adds those that one set-up cannot say of itself.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 import numpy as np
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
 
 from tutseg.errors import InputError
-from tutseg.files import canonical_json
-from tutseg.papers.intervals import paired_interval
-from tutseg.papers.tables import Cell, Setting, find_cells, matches, paper_folder, papers, read_yaml, trial_of
+from tutseg.papers.intervals import LEVEL, Spread, paired_interval, smallest_difference, spread_of
+from tutseg.papers.tables import (
+    Cell,
+    Setting,
+    find_cells,
+    load_paper,
+    matches,
+    paper_folder,
+    papers,
+    read_yaml,
+    trial_of,
+)
 
 if TYPE_CHECKING:
     import pandas
 
-MIN_SEEDS = 3
+MIN_SEEDS, MIN_IMAGES = 5, 30
 
 Kind = Literal["superior", "noninferior", "equivalent", "monotone", "threshold"]
-Word = Literal["reproduced", "not reproduced", "inconclusive", "not attempted"]
+Word = Literal[
+    "reproduced", "sign only", "not reproduced", "set-up-dependent", "inconclusive", "cannot be tested here",
+    "not attempted",
+]  # fmt: skip
+MEANING: dict[Word, str] = {
+    "reproduced": "Every comparison's interval lies on the claimed side: above zero, or above what the claim asks for.",
+    "sign only": (
+        "Every interval lies above zero, but at least one ends below the difference that the paper prints, or below "
+        "what the claim asks for: the sign agrees and the size does not."
+    ),
+    "not reproduced": (
+        "No part of at least one interval lies on the claimed side, corrected by Holm for the number of comparisons "
+        "that the claim makes."
+    ),
+    "set-up-dependent": "Set-ups that may judge do not agree. All are shown, and none is preferred.",
+    "inconclusive": (
+        f"An interval has room for both, or there are fewer than {MIN_SEEDS} seeds or {MIN_IMAGES} test pictures."
+    ),
+    "cannot be tested here": (
+        "The claim is about few labels, and labels are worth too little in this set-up: the headroom (supervised "
+        "training with all labels minus the same with the few) has an interval that reaches zero, or is smaller than "
+        "the effect that the paper prints, or than 1.5 times the smallest difference that these seeds and pictures can "
+        "see. The numbers stand beside."
+    ),
+    "not attempted": "A trial is missing, or never can be made; the reason is given.",
+}
+WORDS: tuple[Word, ...] = get_args(Word)
 
 
 class _Strict(BaseModel):
@@ -128,32 +164,80 @@ class Claim(_Strict):
         """The difference that must be exceeded."""
         return {"noninferior": -(self.margin or 0.0), "threshold": self.threshold or 0.0}.get(self.kind, 0.0)
 
+    @property
+    def scale(self) -> float:
+        """From a difference to points (shares), or to the unit of the column (pixels)."""
+        unit = load_paper(self.paper).table(self.table).unit[self.metric]
+        return 100.0 if unit in ("percent", "fraction") else 1.0
+
+    def points(self, value: float | None, decimals: int = 1) -> str:
+        """A difference in points of the score (0.0123 as "+1.2"); distances in pixels, as they are."""
+        return "–" if value is None or value != value else f"{value * self.scale:+.{decimals}f}"
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One comparison of a claim. Differences are in units of the score, positive where the claimed side is better.
+
+    Parameters
+    ----------
+    name : str
+        "Ours − CPS".
+    paper : float
+        The difference between the paper's own cells.
+    effect, low, high : float, float or None
+        Ours and its 95 % interval; none with one seed.
+    seeds, n_images : int
+        Seeds and images that both sides have.
+    spread : Spread or None
+        Variances of the difference; none with one seed.
+    """
+
+    name: str
+    paper: float
+    effect: float
+    low: float | None
+    high: float | None
+    seeds: int
+    n_images: int
+    spread: Spread | None
+
+    @property
+    def smallest(self) -> float:
+        """The smallest true difference of which these seeds and images tell the sign four times out of five, or NaN."""
+        return smallest_difference(self.spread, self.seeds, self.n_images) if self.spread else float("nan")
+
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the trials say of a claim.
+    """What the trials of one set-up say of a claim.
 
     Parameters
     ----------
     verdict : str
-        "reproduced", "not reproduced", "inconclusive" or "not attempted".
-    effect, low, high : float or None
-        Difference (positive: the claimed side is better) and its 95 % interval, in units of the score. Of several
-        pairs the weakest counts: each of the three is the smallest over the pairs (for an equivalence the effect
-        is the largest in size and the interval covers all).
-    n_images, seeds : int
-        Paired images and seeds of the poorest pair.
+        One of `WORDS`.
     why : str
         The sentence behind the word.
+    pairs : tuple of Pair
+        Every comparison that the claim makes; none if it was not attempted.
     """
 
     verdict: Word
-    effect: float | None
-    low: float | None
-    high: float | None
-    n_images: int
-    seeds: int
     why: str
+    pairs: tuple[Pair, ...] = ()
+
+    @property
+    def lacking(self) -> str:
+        """What is missing for a verdict: seeds, images, or nothing."""
+        seeds, images = (min(each) for each in zip(*((pair.seeds, pair.n_images) for pair in self.pairs), strict=True))
+        lacking = [f"{seeds} of the {MIN_SEEDS} seeds"] * (seeds < MIN_SEEDS)
+        lacking += [f"{images} of the {MIN_IMAGES} images"] * (images < MIN_IMAGES)
+        return " and ".join(lacking)
+
+
+def weakest(claim: Claim, pairs: Sequence[Pair]) -> Pair:
+    """The comparison that decides: the smallest effect, of an equivalence the largest in size."""
+    return max(pairs, key=lambda pair: abs(pair.effect) if claim.kind == "equivalent" else -pair.effect)
 
 
 def load_claims(paper: str | None = None) -> list[Claim]:
@@ -198,17 +282,19 @@ def paper_effect(claim: Claim) -> float:
     In units of the score: percent are divided by 100. Of several pairs the weakest (for an equivalence the largest in
     size) counts, so a positive effect means that the paper's table bears the sentence out.
     """
-    differences = []
-    for better, worse in claim.pairs:
-        a, b = cell_of(claim, better), cell_of(claim, worse)
-        difference = a.value - b.value if a.direction == "higher" else b.value - a.value
-        differences.append(float(difference / 100 if a.unit == "percent" else difference))
-    return max(differences, key=abs) if claim.kind == "equivalent" else min(differences)
+    printed = [_printed(claim, *pair) for pair in claim.pairs]
+    return max(printed, key=abs) if claim.kind == "equivalent" else min(printed)
 
 
-def trials_needed(claim: Claim) -> list[dict[str, Any]]:
+def _printed(claim: Claim, better: Side, worse: Side) -> float:
+    a, b = cell_of(claim, better), cell_of(claim, worse)
+    difference = a.value - b.value if a.direction == "higher" else b.value - a.value
+    return float(difference / 100 if a.unit == "percent" else difference)
+
+
+def trials_needed(claim: Claim, reading: str = "") -> list[dict[str, Any]]:
     """Fields of the trials a claim compares, see `trial_of`; an entry ``{"cannot": reason}`` rules the claim out."""
-    return [trial_of(claim.paper, side.row, {**claim.setting, **side.setting}) for side in claim.sides]
+    return [trial_of(claim.paper, side.row, {**claim.setting, **side.setting}, reading) for side in claim.sides]
 
 
 class TrialRecords:
@@ -228,7 +314,7 @@ class TrialRecords:
         for record in results.to_dict("records") if frame else results:
             # a frame fills what a record lacks with NaN, which alone differs from itself
             trial = {name: record[name] for name in self.IDENTITY if name in record and record[name] == record[name]}
-            self.groups.setdefault(canonical_json(trial), (trial, []))[1].append(record)
+            self.groups.setdefault(str(trial), (trial, []))[1].append(record)
 
     def of(self, trial: Mapping[str, Any]) -> list[Mapping[str, Any]]:
         """The records of all trials that `matches` accepts for the fields of `trial_of`."""
@@ -236,10 +322,9 @@ class TrialRecords:
 
 
 def decide(
-    claim: Claim,
-    results: "TrialRecords | Iterable[Mapping[str, Any]] | pandas.DataFrame",
+    claim: Claim, results: "TrialRecords | Iterable[Mapping[str, Any]] | pandas.DataFrame", reading: str = ""
 ) -> Verdict:
-    """Decide a claim from finished trials.
+    """Decide a claim from finished trials of one set-up.
 
     Parameters
     ----------
@@ -249,11 +334,8 @@ def decide(
         One record an image and trial: the trial's fields (``method``, ``data``, ``labelled``, ``seed``, ``fold``,
         ``options``, ...), ``id``, and the scores of the image as fractions or pixels. Records of several folds or
         test models of one seed are averaged by image; they must be of one protocol.
-
-    Returns
-    -------
-    Verdict
-        Never "reproduced" or "not reproduced" with fewer than three seeds.
+    reading : str
+        Which of the paper's readings (``paper.yaml``) the trials are of.
 
     Raises
     ------
@@ -262,54 +344,87 @@ def decide(
     """
     reasons = [claim.cannot, *(trial.get("cannot", "") for trial in trials_needed(claim))]
     if any(reasons):
-        return Verdict("not attempted", None, None, None, 0, 0, next(filter(None, reasons)))
+        return Verdict("not attempted", next(filter(None, reasons)))
     records = results if isinstance(results, TrialRecords) else TrialRecords(results)
-
-    effects, lows, highs, images, seeds = [], [], [], [], []
+    found = []
     for better, worse in claim.pairs:
-        a, b = (_scores(claim, side, records) for side in (better, worse))
-        missing = [_named(claim, side) for side, found in ((better, a), (worse, b)) if not found]
+        a, b = (_scores(claim, side, records, reading) for side in (better, worse))
+        missing = [_named(claim, side) for side, scores in ((better, a), (worse, b)) if not scores]
         if missing:
-            why = f"no finished trial of {' nor of '.join(missing)}"
-            return Verdict("not attempted", None, None, None, 0, 0, why)
+            return Verdict("not attempted", f"no finished trial of {' nor of '.join(missing)}")
         sign = 1.0 if cell_of(claim, better).direction == "higher" else -1.0
-        differences = sign * _differences(a, b)
-        if not differences.size:
+        matrix = sign * differences(a, b)
+        if not matrix.size:
             why = f"{_named(claim, better)} and {_named(claim, worse)} share no image of the same seed"
-            return Verdict("not attempted", None, None, None, 0, 0, why)
-        low, high = paired_interval(differences)
-        effects.append(float(np.nanmean(differences, axis=1).mean()))
-        lows.append(float(low))
-        highs.append(float(high))
-        seeds.append(differences.shape[0])
-        images.append(differences.shape[1])
+            return Verdict("not attempted", why)
+        found.append(matrix)
+    pairs = tuple(
+        _pair(f"{_label(better)} − {_label(worse)}", _printed(claim, better, worse), matrix)
+        for (better, worse), matrix in zip(claim.pairs, found, strict=True)
+    )
+    if lacking := Verdict("inconclusive", "", pairs).lacking:
+        return Verdict("inconclusive", f"{lacking} that a verdict needs", pairs)
+    return Verdict(*_judged(claim, pairs, found), pairs)
 
+
+def _pair(name: str, paper: float, matrix: np.ndarray) -> Pair:
+    seeds, images = matrix.shape
+    effect = float(np.nanmean(matrix, axis=1).mean())
+    if min(seeds, images) < 2:
+        return Pair(name, paper, effect, None, None, seeds, images, None)
+    return Pair(name, paper, effect, *map(float, paired_interval(matrix)), seeds, images, spread_of(matrix))
+
+
+def _judged(claim: Claim, pairs: tuple[Pair, ...], matrices: list[np.ndarray]) -> tuple[Word, str]:
+    one = "the interval" if len(pairs) == 1 else "every interval"
+    if all(_holds(claim, pair.low, pair.high) for pair in pairs):
+        short = [pair.name for pair in pairs if pair.high < pair.paper]
+        if short and claim.kind in ("superior", "monotone"):
+            return "sign only", f"{one} lies above 0, but below what the paper prints: {', '.join(short)}"
+        return "reproduced", f"{one} lies {_place(claim)}"
+    fallen = [pairs[i].name for i in _fallen(claim, matrices)]
+    if fallen:
+        told = f"no part of the interval lies {_place(claim)}: {', '.join(fallen)}"
+        told += f" (corrected by Holm over {len(pairs)} comparisons)" * (len(pairs) > 1)
+        if claim.kind == "threshold" and all(pair.low > 0 for pair in pairs):
+            return "sign only", f"{one} lies above 0, but {told}"
+        return "not reproduced", told
+    unclear = [pair.name for pair in pairs if not _holds(claim, pair.low, pair.high)]
+    return "inconclusive", f"the interval lies on both sides of the line: {', '.join(unclear)}"
+
+
+def _place(claim: Claim) -> str:
     if claim.kind == "equivalent":
-        effect, low, high = max(effects, key=abs), min(lows), max(highs)
-    else:
-        effect, low, high = min(effects), min(lows), min(highs)
-    word, why = _judge(claim, low, high, min(seeds))
-    if min(seeds) == 1:
-        return Verdict(word, effect, None, None, min(images), 1, why)
-    return Verdict(word, effect, low, high, min(images), min(seeds), why)
+        return f"within ±{claim.points(claim.margin).lstrip('+')} points"
+    return f"above {claim.points(claim.line).lstrip('+') if claim.line else 0}"
 
 
-def _judge(claim: Claim, low: float, high: float, seeds: int) -> tuple[Word, str]:
-    interval = f"95 % interval [{low:.4f}, {high:.4f}]" if seeds > 1 else "no interval"
-    if seeds < MIN_SEEDS:
-        return "inconclusive", f"{seeds} seed{'s' if seeds > 1 else ''} of the {MIN_SEEDS} needed; {interval}"
-    if claim.kind == "equivalent":
-        margin = claim.margin or 0.0
-        if -margin < low and high < margin:
-            return "reproduced", f"{interval} lies within ±{margin:g}"
-        if low >= margin or high <= -margin:
-            return "not reproduced", f"{interval} lies outside ±{margin:g}"
-        return "inconclusive", f"{interval} crosses the margin ±{margin:g}"
-    if low > claim.line:
-        return "reproduced", f"{interval} lies above {claim.line:g}"
-    if high <= claim.line:
-        return "not reproduced", f"{interval} does not reach above {claim.line:g}"
-    return "inconclusive", f"{interval} contains {claim.line:g}"
+def _holds(claim: Claim, low: float, high: float) -> bool:
+    """Whether all of the interval lies where the claim says."""
+    return -claim.margin < low and high < claim.margin if claim.kind == "equivalent" else low > claim.line
+
+
+def _fails(claim: Claim, low: float, high: float) -> bool:
+    """Whether none of it does."""
+    return low >= claim.margin or high <= -claim.margin if claim.kind == "equivalent" else high <= claim.line
+
+
+def _fallen(claim: Claim, matrices: list[np.ndarray]) -> list[int]:
+    """The pairs whose interval fails the claim by Holm's steps: one of m at 1 - 0.05/m, a second at 1 - 0.05/(m-1)."""
+    fallen: list[int] = []
+    while len(fallen) < len(matrices):
+        level = 1 - (1 - LEVEL) / (len(matrices) - len(fallen))
+        left = [i for i in range(len(matrices)) if i not in fallen]
+        more = [i for i in left if _fails(claim, *paired_interval(matrices[i], level))]
+        if not more:
+            break
+        fallen += more
+    return sorted(fallen)
+
+
+def _label(side: Side) -> str:
+    words = (f"{100 * float(v):g} % labelled" if k == "labelled" else f"{k} {v}" for k, v in side.setting.items())
+    return " ".join([side.row, *(f"({word})" for word in words)])
 
 
 def _named(claim: Claim, side: Side) -> str:
@@ -317,9 +432,9 @@ def _named(claim: Claim, side: Side) -> str:
     return f"{side.row} ({', '.join(f'{key}={value}' for key, value in setting.items())})"
 
 
-def _scores(claim: Claim, side: Side, records: TrialRecords) -> dict[tuple[Any, Any, str], float]:
+def _scores(claim: Claim, side: Side, records: TrialRecords, reading: str) -> dict[tuple[Any, Any, str], float]:
     """Scores of the trials behind one side, by (seed, fold, image)."""
-    trial = trial_of(claim.paper, side.row, {**claim.setting, **side.setting})
+    trial = trial_of(claim.paper, side.row, {**claim.setting, **side.setting}, reading)
     found: dict[tuple[Any, Any, str], float] = {}
     for record in records.of(trial):
         if claim.score not in record:
@@ -339,7 +454,7 @@ def _scores(claim: Claim, side: Side, records: TrialRecords) -> dict[tuple[Any, 
     return found
 
 
-def _differences(a: dict[tuple[Any, Any, str], float], b: dict[tuple[Any, Any, str], float]) -> np.ndarray:
+def differences(a: dict[tuple[Any, Any, str], float], b: dict[tuple[Any, Any, str], float]) -> np.ndarray:
     """Paired differences ``(k, n)`` by seed and image, averaged over folds; NaN where a seed lacks an image."""
     shared = sorted(a.keys() & b.keys(), key=str)
     rows = {seed: i for i, seed in enumerate(sorted({key[0] for key in shared}))}

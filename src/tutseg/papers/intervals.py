@@ -52,7 +52,8 @@ def spread_of(values: np.ndarray) -> Spread:
     apart = _mean(*(whole - a - b for whole, a, b in zip(of_all, of_seed, of_image, strict=True)))
     same_seed, same_image = (np.where(found[1] > 0, _mean(*found), apart) for found in (of_seed, of_image))
     seed, image, rest = apart - same_seed, apart - same_image, same_seed + same_image - apart
-    return Spread(*(np.maximum(each, 0.0) for each in (seed, image, rest)))
+    found = (np.maximum(each, 0.0) for each in (seed, image, rest))
+    return Spread(*(float(each) if each.ndim == 0 else each for each in found))
 
 
 def _squares(x: np.ndarray, present: np.ndarray, axis: int | tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
@@ -126,7 +127,7 @@ def image_interval(values: np.ndarray, level: float = LEVEL) -> tuple[float, flo
 def smallest_difference(spread: Spread, seeds: int, images: int, power: float = POWER) -> float:
     """The smallest true difference of which so many seeds and images would tell the sign with probability `power`."""
     by_seed = spread.seed / seeds + spread.rest / (seeds * images)
-    return _half_width(by_seed, spread.image / images, seeds, images, (1 + LEVEL) / 2, power)
+    return float(_half_width(by_seed, spread.image / images, seeds, images, (1 + LEVEL) / 2, power))
 
 
 def direction(low: float, high: float) -> Literal["higher", "lower", "undecided"]:

@@ -144,6 +144,11 @@ class Paper(_Strict):
         ``stand_in`` says in what the trial differs from the paper's own.
     other : dict
         The same for further keys of a setting: key, value, fields.
+    readings : dict
+        Where the paper, its published code and common sense disagree: reading, row, options. Each is judged by itself;
+        rows that it does not name are the same in all.
+    training : dict
+        Number of training pictures by data set, of which `setting["labelled"]` is a share.
     lacking : dict
         What those fields name and the package has not so far, with the reason: ``"net emcad"``,
         ``"option supervised.loss"``. The cells that need it are not yet ours.
@@ -158,9 +163,16 @@ class Paper(_Strict):
     methods: dict[str, dict[str, Any]]
     data: dict[str, dict[str, Any]]
     other: dict[str, dict[str, dict[str, Any]]] = {}
+    readings: dict[str, dict[str, dict[str, Any]]] = {"": {}}
+    training: dict[str, int] = {}
     lacking: dict[str, str] = {}
     settings: list[SettingNumber] = Field(min_length=1)
     text_numbers: list[TextNumber]
+
+    def labels(self, data: str, share: float) -> int | None:
+        """How many labelled pictures a share is in the paper; None for all, and where it does not say."""
+        count = self.training.get(data)
+        return int(share * count + 1e-9) if count and share < 1 else None
 
     def table(self, number: int) -> Table:
         """The table of that number; `InputError` names the ones there are."""
@@ -274,11 +286,12 @@ def find_cells(paper: str, number: int, row: str, metric: str, setting: Mapping[
     ]
 
 
-def trial_of(paper: str, row: str, setting: Mapping[str, str]) -> dict[str, Any]:
+def trial_of(paper: str, row: str, setting: Mapping[str, str], reading: str = "") -> dict[str, Any]:
     """The fields of the `Trial` that would reproduce a cell, or ``{"cannot": reason}``.
 
     An option that another row of the paper sets is listed as None where this row leaves it alone, so that a trial of
-    the variant is never taken for the method itself (see `matches`).
+    the variant is never taken for the method itself (see `matches`). A labelled share is given as ``labelled``,
+    and as the paper's number of labelled pictures, ``labels``, where that is known; a trial with either will do.
 
     Raises
     ------
@@ -286,7 +299,7 @@ def trial_of(paper: str, row: str, setting: Mapping[str, str]) -> dict[str, Any]
         The paper's ``paper.yaml`` does not say what the row or the data set is.
     """
     card = load_paper(paper)
-    parts = [_entry(card.methods, "methods", row, paper)]
+    parts = [_entry(card.methods, "methods", row, paper), {"options": card.readings.get(reading, {}).get(row, {})}]
     for key, value in setting.items():
         if key == "data":
             parts.append(_entry(card.data, "data", value, paper))
@@ -303,6 +316,8 @@ def trial_of(paper: str, row: str, setting: Mapping[str, str]) -> dict[str, Any]
     fields: dict[str, Any] = {"options": {name: None for part in every for name in part.get("options", {})}}
     if "labelled" in setting:
         fields["labelled"] = float(setting["labelled"])
+        if count := card.labels(setting.get("data", ""), fields["labelled"]):
+            fields["labels"] = float(count)
     for part in parts:
         fields |= {key: value for key, value in part.items() if key != "options"}
         fields["options"] = fields["options"] | part.get("options", {})
@@ -326,7 +341,11 @@ def matches(trial: Mapping[str, Any], record: Mapping[str, Any]) -> bool:
         return False
     if (record.get("test_data") or "") != trial.get("test_data", ""):
         return False
-    wanted = {key: value for key, value in trial.items() if key not in ("options", "test_data", "stand_in")}
+    labelled = [trial[key] for key in ("labelled", "labels") if key in trial]
+    if labelled and not any(_same(record.get("labelled"), number) for number in labelled):
+        return False
+    apart = ("options", "test_data", "stand_in", "labelled", "labels")
+    wanted = {key: value for key, value in trial.items() if key not in apart}
     return all(key in record and _same(record[key], value) for key, value in wanted.items())
 
 

@@ -1,20 +1,15 @@
 """The ledger drawn: a paper's table with ours in each cell, verdicts, a forest plot; and the audit explained."""
 
-from tutseg.papers.ledger import (
-    Decided,
-    Finished,
-    counts,
-    coverage,
-    describe_setup,
-    points,
-    read_evidence,
-    verdicts,
-)
+from tutseg.papers.cells import coverage
+from tutseg.papers.claims import MEANING, Claim, Pair, weakest
 from tutseg.papers.tables import load_paper, papers
+from tutseg.papers.verdicts import Decided, InSetup, counts, lettered, verdicts
 from tutseg.report.forest import forest
 from tutseg.report.markdown import plain, raw, table
 from tutseg.report.paper_table import paper_table, said
+from tutseg.report.power import power_part
 from tutseg.report.table import Table
+from tutseg.training.evidence import Finished, read_evidence
 
 
 def _committed() -> tuple[Finished, ...]:
@@ -47,38 +42,45 @@ def forest_part() -> str:
     parts = []
     for paper in papers():
         found = verdicts_of(paper)
-        if any(item.verdict.effect is not None for item in found):
-            parts.append(f"### {paper}\n\n{raw(forest(found).to_html())}")
+        if letters := lettered(found):
+            setups = "\n".join(f"- {letter}: {plain(setup)}" for setup, letter in letters.items())
+            parts.append(f"### {paper}\n\n{raw(forest(found).to_html())}\n{setups}\n")
     return "\n".join(parts) or "No claim has been attempted yet: the evidence for it is not there.\n"
 
 
 def claims_part() -> str:
-    """Verdicts counted, and every claim with its verdict, what it says and where."""
+    """Verdicts counted, and every claim with its verdict, what it says and where, and what each set-up says."""
     each = {paper: verdicts_of(paper) for paper in papers()}
-    words = list(counts(()))
-    parts = [
-        table(["paper", *words], [(name, *counts(found).values()) for name, found in each.items()], range(1, 5)),
-    ]
+    heads = ["paper", "claims", "comparisons", *counts(())]
+    rows = []
     for name, found in each.items():
-        lines = []
-        for item in found:
-            verdict, claim = item.verdict, item.claim
-            ours = ""
-            if verdict.effect is not None:
-                ours = (
-                    f", ours {points(item, verdict.effect)} ({points(item, verdict.low)} to "
-                    f"{points(item, verdict.high)}; n = {verdict.seeds} × {verdict.n_images}; "
-                    f"{describe_setup(item.trials)})"
-                )
-            place = f"{plain(claim.place)}, {plain(where(item))}"
-            lines.append(
-                f"{claim.id}: **{verdict.verdict}**\n"
-                f": {plain(claim.sentence)} ({place}). Points: the paper {points(item, item.paper_effect)}{ours}. "
-                f"Verdict: {plain(verdict.why)}.\n"
-            )
-        body = "\n".join(lines)
+        counted = counts(found).values()
+        rows.append((name, len(found), sum(counted), *counted))
+    parts = [table(heads, rows, range(1, len(heads)))]
+    for name, found in each.items():
+        body = "\n".join(map(_claim, found))
         parts.append(f":::{{dropdown}} {name}: {len(found)} claims\n\n{body}\n:::\n")
     return "\n".join(parts)
+
+
+def _claim(item: Decided) -> str:
+    claim = item.claim
+    place = f"{plain(claim.place)}, {plain(where(item))}"
+    head = f"{claim.id}: **{item.verdict}**\n: {plain(claim.sentence)} ({place}). The paper's own difference is "
+    head += f"{claim.points(item.paper_effect, 2)}. Verdict: {plain(item.why)}.\n"
+    return head + "".join(f"\n  - {_in_setup(claim, each)}\n" for each in item.setups)
+
+
+def _in_setup(claim: Claim, found: InSetup) -> str:
+    """What one set-up says, with the interval of every comparison."""
+    verdict = found.verdict
+    pairs = "; ".join(f"{plain(pair.name)} {_ours(claim, pair)}" for pair in verdict.pairs)
+    n = " or ".join(dict.fromkeys(f"{pair.seeds} × {pair.n_images}" for pair in verdict.pairs))
+    return f"{plain(found.setup)}: {verdict.verdict}. {pairs}; n = {n}. {plain(verdict.why).capitalize()}."
+
+
+def _ours(claim: Claim, pair: Pair) -> str:
+    return f"{claim.points(pair.effect)} ({claim.points(pair.low)} to {claim.points(pair.high)})"
 
 
 def where(item: Decided) -> str:
@@ -150,10 +152,22 @@ def candidates_part() -> str:
     return "\n".join(parts)
 
 
+def power_of_all() -> str:
+    """What so many seeds and pictures can see, from the spreads measured for all papers' claims."""
+    return power_part([item for paper in papers() for item in verdicts_of(paper)])
+
+
+def words_part() -> str:
+    """What each verdict means."""
+    return "\n".join(f"{word}\n: {meaning}\n" for word, meaning in MEANING.items())
+
+
 PARTS = {
     "ledger-coverage": coverage_part,
     "ledger-forest": forest_part,
     "ledger-claims": claims_part,
+    "ledger-power": power_of_all,
+    "ledger-words": words_part,
     "ledger-tables": tables_part,
     "audit-rules": rules_part,
     "audit-candidates": candidates_part,
@@ -166,21 +180,25 @@ def part(name: str) -> str:
 
 
 def claims_table(paper: str) -> Table:
-    """The claims of a paper that trials could be set against, each with its verdict."""
+    """The claims of a paper that trials could be set against, with the verdict in each set-up and over all."""
     found = verdicts_of(paper)
     rows = []
     for item in found:
-        verdict = item.verdict
-        if verdict.effect is None:
-            continue
-        ours = f"{points(item, verdict.effect)} [{points(item, verdict.low)}, {points(item, verdict.high)}]"
-        n = f"{verdict.seeds} × {verdict.n_images}"
-        sentence = f"{item.claim.sentence} ({item.claim.place})"
-        rows.append((item.claim.id, sentence, points(item, item.paper_effect), ours, n, verdict.verdict))
-    rest = len(found) - len(rows)
+        claim = item.claim
+        for each in item.setups:
+            pair = weakest(claim, each.verdict.pairs)
+            of = len(each.verdict.pairs)
+            name = f"{pair.name} (the weakest of {of})" if of > 1 else pair.name
+            sentence = f"{claim.sentence} ({claim.place})"
+            rows.append(
+                (claim.id, sentence, each.setup, name, claim.points(pair.paper, 2), _ours(claim, pair),
+                 f"{pair.seeds} × {pair.n_images}", each.verdict.verdict, item.verdict)
+            )  # fmt: skip
+    rest = sum(not item.setups for item in found)
     return Table(
-        ("claim", "what is claimed", "paper, points", "ours, points [95 % interval]", "n", "verdict"),
+        ("claim", "what is claimed", "set-up", "comparison", "paper, points", "ours, points (95 % interval)", "n",
+         "here", "verdict"),
         tuple(rows),
         "Claims set against trials; a positive number favours the claim",
-        f"{rest} of {len(found)} claims have no trials yet; the ledger gives each one's reason and set-up.",
-    )
+        f"{rest} of {len(found)} claims have no trials yet; the ledger gives each one's reason and every comparison.",
+    )  # fmt: skip

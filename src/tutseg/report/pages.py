@@ -255,6 +255,8 @@ GENERATED: dict[str, Callable[[Path], str]] = {
             "ledger-coverage",
             "ledger-forest",
             "ledger-claims",
+            "ledger-power",
+            "ledger-words",
             "ledger-tables",
             "audit-rules",
             "audit-candidates",

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from string import ascii_lowercase
 from typing import Any
 
-from tutseg.papers.ledger import Entry, Finished, entries
+from tutseg.papers.cells import Entry, entries
 from tutseg.papers.tables import load_paper
 from tutseg.report.table import folded, html_table, scrolling
+from tutseg.training.evidence import Finished
 
 
 @dataclass(frozen=True)
