@@ -197,6 +197,22 @@ CASES = [
     Case("unknown data", train(data="isic18"), ("data", "isic18", "isic2018")),
     Case("unknown method option", train("dme-fd", "-o", "tao=0.9"), ("tao", "tutseg methods dme-fd")),
     Case("bad method option", train("dme-fd", "-o", "combine=or"), ("combine", "or", "union")),
+    *(
+        Case(
+            f"field {name} as a method option", train("dme-fd", "-o", f"{name}=1"), (f"{name} is no option", f"{flag},")
+        )
+        for name, flag in {
+            "net": "--net",
+            "size": "--size",
+            "pretrained": "--pretrained",
+            "inputs": "--input",
+            "weight_decay": "--weight-decay",
+            "seed": "--seed",
+        }.items()
+    ),
+    Case("seed of 64 bits", train(seed=2**63), ("seed", str(2**63), f"less than or equal to {2**63 - 1}")),
+    Case("name as a method option", train("dme-fd", "-o", "name=cps"), ("unknown option", "'name'")),
+    Case("self as a method option", train("dme-fd", "-o", "self=1"), ("unknown option", "'self'")),
     Case("unknown data option", synth("-d", "clinik=a"), ("clinik", "clinic")),
     Case("option without value", train("dme-fd", "-o", "tau"), ("tau", "name=value")),
     Case("unknown option", train("dme-fd", "--step", 3), ("--step", "--steps", "--help")),

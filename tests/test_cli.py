@@ -100,6 +100,12 @@ def test_train_prints_where_and_how_good(tutseg, tmp_path):
     assert f"{result['scores']['net']['dice']['per_image']['mean']:.4f}" in first
 
 
+@pytest.mark.parametrize("seed", [4295, 2**63 - 1])
+def test_train_takes_any_seed_of_63_bits(tutseg, seed):
+    said = tutseg(*TRAIN, "--seed", seed)
+    assert said.code == 0 and said.err == ""
+
+
 def test_train_is_repeated_by_the_command_it_records(tutseg):
     trial = make_trial(
         method="dme-fd",

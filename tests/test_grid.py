@@ -155,6 +155,7 @@ def test_the_parent_of_a_trial_of_no_steps_is_that_trial_but_for_what_it_says(tm
         ({"gird": {"seed": [0]}}, "did you mean grid"),
         ({"also": [{"default": {}}]}, "did you mean defaults"),
         ({"grid": {"stepz": [3]}}, "did you mean steps"),
+        ({"grid": {"method": ["cps"], "options": [{"net": "unet"}]}}, "in a spec as net beside options"),
         ({"grid": {"method": ["suprvised"]}}, "did you mean supervised"),
         ({"defaults": {"method": "cps", "net": "unets"}, "grid": {"seed": [0]}}, "did you mean unet"),
         ({"defaults": {"method": "cps", "noise": {"kind": "grown"}}, "grid": {"seed": [0]}}, "did you mean grow"),

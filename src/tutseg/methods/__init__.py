@@ -49,7 +49,7 @@ def check_inputs(method: str, roles: "Iterable[str]") -> None:
             raise InputError(f"method {method} has no input {role}", f"pin one: --input {role}=ID, or {role}=SHA-256")
 
 
-def build_method(name: str, inputs: "Mapping[str, Path] | None" = None, **options: Any) -> "Method":
+def build_method(name: str, /, inputs: "Mapping[str, Path] | None" = None, **options: Any) -> "Method":
     """Build a method by name.
 
     Parameters

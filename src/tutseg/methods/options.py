@@ -41,7 +41,7 @@ def checked(init: Callable[..., None]) -> Callable[..., None]:
     strict = validate_call(init, config=_CONFIG)
 
     @wraps(init)
-    def checked_init(self: Any, *args: Any, **options: Any) -> None:
+    def checked_init(self: Any, /, *args: Any, **options: Any) -> None:
         try:
             strict(self, *args, **options)
         except ValidationError as error:

@@ -228,7 +228,7 @@ def fit(
     started = saved_at = time.perf_counter()
     with _stop_on_interrupt() as interrupted:
         for step in range(done, trial.steps):
-            fabric.seed_everything(trial.seed * 1_000_003 + step, verbose=False)
+            fabric.seed_everything((trial.seed * 1_000_003 + step) % 2**32, verbose=False)  # all that it takes
             progress = Progress(step, trial.steps, epoch)
             for name, optimizer in optimizers.items():
                 factor = learning_rate(settings[name]["schedule"], progress.fraction)

@@ -67,7 +67,7 @@ def build_for(trial: Trial, inputs: dict[str, Path] | None = None) -> Method:
     for role in inputs:
         if role not in known:
             raise unknown(f"input of method {trial.method}", role, known)
-    seed_everything(trial.seed, verbose=False)
+    seed_everything(trial.seed % 2**32, verbose=False)
     options = {"net": trial.net, "size": trial.size, "pretrained": trial.pretrained, **trial.options}
     method = build_method(trial.method, inputs if trial.steps else None, **options)
     if "start" in inputs:

@@ -9,8 +9,10 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from tutseg.errors import InputError, unknown
 from tutseg.files import canonical_json, runs_folder, sha256
+from tutseg.methods.cards import CARDS
 
 SCHEMA = 2
+OF_ONE_IMAGE = ("seed", "steps", "lr")  # of each picture's own training, not the trial's
 
 
 def _share_or_count(labelled: float) -> float:
@@ -49,7 +51,7 @@ class Trial(BaseModel):
     steps: int = _field(300, "Optimiser steps; 0 trains nothing: the network of input start is scored as it is.", ge=0)
     batch: int = _field(16, "Pictures a step from each stream.", gt=0)
     fold: int = _field(0, "Test fold, 0 to 4.", ge=0, le=4)
-    seed: int = _field(0, "Of labelled draw, initialisation and batches.", ge=0)
+    seed: int = _field(0, "Of labelled draw, initialisation and batches.", ge=0, le=2**63 - 1)
     protocol: Literal["honest", "paper", "without-kin", "with-kin", "with-itself"] = _field(
         "honest",
         "honest (folds by group, a validation part, nested labelled subsets), paper (DME-FD's counts), or, to see what "
@@ -151,7 +153,8 @@ def make_trial(**fields: Any) -> Trial:
     Raises
     ------
     InputError
-        An unknown field (with the nearest known ones), a value out of range, or no steps from no start.
+        An unknown field (with the nearest known ones), a value out of range, a field among the method's options, or
+        no steps from no start.
     """
     for name in fields:
         if name not in Trial.model_fields:
@@ -162,6 +165,12 @@ def make_trial(**fields: Any) -> Trial:
         fault = error.errors()[0]
         field = ".".join(str(part) for part in fault["loc"])
         raise InputError(f"trial field {field} = {fault['input']!r}", fault["msg"]) from error
+    card = CARDS.get(trial.method)
+    own = ("method", *(OF_ONE_IMAGE if card and card.kind == "one-image" else ()))
+    for name in trial.options:
+        if name in Trial.model_fields and name not in own:
+            remedy = f"give it as {flag_of(name)}, in a spec as {name} beside options"
+            raise InputError(f"{name} is no option of a method but a field of the trial", remedy)
     if not trial.steps and "start" not in trial.inputs:
         raise InputError(
             "a trial of 0 steps trains nothing", "name the trained network (input start), or give it steps"
