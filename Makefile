@@ -34,10 +34,11 @@ test: setup ## the fast test suite
 test-slow: setup ## the tests that take minutes: killed grids, a rendered book, a browser
 	$(BIN)/python -m pytest -m slow -o addopts="-q --strict-markers"
 
-lint: setup ## style, formatting, pairs of notebooks
+lint: setup ## style, formatting, pairs of notebooks, typed results
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python -c 'import sys; from tutseg.workflow.notebooks import check_pairs; sys.exit("\n".join(check_pairs()) or 0)'
+	$(BIN)/python -c 'import sys; from tutseg.workflow.prose import check_prose; sys.exit("\n".join(check_prose()) or 0)'
 
 bench: setup ## ratios of speed, measured in one run
 	$(BIN)/python benchmarks/run.py

@@ -269,7 +269,7 @@ say(
     "others together until step {until}.",
     n=len(logs["dme-fd"]),
     steps=trials[0].steps,
-    until=" and ".join(str(overtaken(log, "fdl")) for log in logs["dme-fd"]),
+    until=", ".join(str(overtaken(log, "fdl")) for log in logs["dme-fd"]),
 )
 
 # %% [markdown]

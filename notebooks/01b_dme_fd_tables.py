@@ -258,7 +258,7 @@ method_table(real_at_4, "dme-fd", 5, dme_fd.TABLE_5, data="isic2018", labelled=0
 method_table(real_at_8, "dme-fd", 5, dme_fd.TABLE_5, data="isic2018", labelled=0.08)
 
 # %% [markdown]
-# Now the real Table 1 above can be explained. Look first at the discrepancy loss as it is printed:
+# Now look for what stands behind the real Table 1 above. First the discrepancy loss, as it is printed:
 
 # %% tags=["remove-input"]
 printed = [
@@ -292,7 +292,7 @@ say(
 )
 
 # %% [markdown]
-# The floor of $C/2$ is what we suspect behind the first of these; the section on mean and sum below looks at it.
+# Where FDL costs points, its floor of $C/2$ is what we suspect; the section on mean and sum below looks at it.
 #
 # ## Figure 6: another clinic
 #

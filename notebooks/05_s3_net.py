@@ -14,8 +14,8 @@
 # {cite}`karimijafarbigloo2023s3net` has neither: a fresh network is trained for every picture, on that picture alone, and
 # its only teacher is its own opinion. There is no training set that could be biased, and no test set either.
 #
-# On this page you will see the seven equations beside code, and step through the iterations of one picture. You will
-# also meet the three mistakes that this book can best learn from, because each can be *shown* with a few lines: a loss
+# On this page you will see the seven equations beside code, and step through the iterations of one picture;
+# [another page](05b_s3_net_tables.ipynb) has the paper's tables beside ours. You will also meet the three mistakes that this book can best learn from, because each can be *shown* with a few lines: a loss
 # that teaches nothing, an invariance that holds for everything, and an evaluation that looks at the answer.
 
 # %% tags=["parameters"]
@@ -78,6 +78,7 @@ diagram(
 # %%
 from tutseg.methods.one_image.clusters import leak
 from tutseg.methods.one_image.s3_net import (
+    READINGS,
     S3Net,
     affine_loss,
     affine_loss_literal,
@@ -136,28 +137,24 @@ show(S3Net.losses)
 # to the letter) and `meant` (what the words seem to be for). Every switch is an option of its own too.
 
 # %%
-from tutseg.methods.one_image.s3_net import READINGS
-
 for reading, switches in READINGS.items():
     print(f"{reading:<6} {switches}")
 
 # %% [markdown]
-# A few pictures to work with. All of this chapter is drawn by the package unless you choose another profile.
+# Six pictures to work with. All of this chapter is drawn by the package unless you choose another profile.
 
 # %%
 import torch
 
 from tutseg.data import open_source
 from tutseg.data.loader import load_pictures
-from tutseg.methods.one_image.trace import trace
-from tutseg.training.one_image import picture_seed
+from tutseg.report import iterations, s3_net
+from tutseg.report.say import say
 
-settings = profile.settings
+settings, options = profile.settings, profile.settings["options"]
 source = open_source(settings["data"], **settings["data_options"])
 pictures = load_pictures(source, settings["size"])
 images, truth = pictures.floats(torch.arange(6))
-ids = source.ids[:6]
-options = settings["options"]
 
 # %% [markdown]
 # ## Lesson one: a loss without gradient
@@ -172,15 +169,20 @@ show(spatial_loss_literal)
 # each weighted term at the first step:
 
 # %%
-from tutseg.report.s3_net import gradient_table
-
-gradient_table(images[0], **options)
+s3_net.gradient_table(images[0], **options)
 
 # %% [markdown]
-# In the row `code` the last term is the largest number and its gradient is 0: an arg-max has no derivative, so
-# nothing that follows from it can teach. *A falling loss is no evidence of learning; ask for its gradient.* The paper's
-# ablation credits $L_S$ with 1.6 points of Dice. This code cannot have earned them.
-#
+# In the row `code` the last term has a value and no gradient: an arg-max has no derivative, so nothing that follows from it can
+# teach. *A falling loss is no evidence of learning; ask for its gradient.*
+
+# %% tags=["remove-input"]
+say(
+    "The paper's ablation credits $L_S$ with {gain:points} of Dice, on top of "
+    "$L_{{AT}}$. This code cannot have earned them.",
+    gain=s3_net.printed(2, "L_ce+L_AT+L_S") - s3_net.printed(2, "L_ce+L_AT"),
+)
+
+# %% [markdown]
 # ## Lesson two: an invariance that holds for everything
 #
 # The notebook's $L_{AT}$ turns both sides by 90 degrees:
@@ -192,9 +194,7 @@ show(affine_loss_literal)
 # A mean over pixels does not care in which order they come. So let us leave the turn out:
 
 # %%
-from tutseg.report.s3_net import turn_table
-
-turn_table(images[0], **options)
+s3_net.turn_table(images[0], **options)
 
 # %% [markdown]
 # With the turn or without it, the literal loss is the same number up to rounding: it only asks two heads to agree. Equation 6
@@ -213,383 +213,135 @@ turn_table(images[0], **options)
 show(leak)
 
 # %% [markdown]
-# Below, every row is **one** prediction. Only its evaluation differs. The last column is the same clusters with the
-# darkest chosen, which needs no truth.
-
-# %%
-seeds = [picture_seed(0, name) for name in ids]
-s3_net = S3Net("paper", **options)
-traces = [
-    trace(s3_net, image.to(settings["device"]), seed)
-    for image, seed in zip(images, seeds, strict=True)
-]
-labels = torch.stack([torch.from_numpy(one.result).long() for one in traces])
+# Below, every row is **one** prediction of the reading `code`. Only its evaluation differs. The last column is the same clusters
+# with the darkest chosen, which needs no truth. White: the truth. Numbers: Dice.
 
 # %% tags=["hide-input"]
-from tutseg.report.one_image import scored_masks
-from tutseg.report.photographs import contours
-
-rgb = (images.permute(0, 2, 3, 1) * 255).byte().numpy()
-evaluations = ["oracle", "oracle+4", "oracle+6", "darkest"]
-contours(
-    rgb, truth[:, 0].bool().numpy(), scored_masks(labels, images, truth, evaluations)
+by_code = iterations.follow(
+    S3Net("code", **options), images, truth, source.ids[:6], settings["device"]
 )
+iterations.evaluated(by_code, ["oracle", "oracle+4", "oracle+6", "darkest"])
+
+# %% tags=["remove-input"]
+dice = {view: each.mean() for view, each in iterations.evaluations(by_code).items()}
+say(
+    "Nothing is found between the second column and the third, and yet mean Dice is "
+    "{oracle:share} in the one and {four:share} in the other. With 6 pixels it is "
+    "{six:share}, and without any help from the truth {darkest:share}.",
+    oracle=dice["oracle"],
+    four=dice["oracle+4"],
+    six=dice["oracle+6"],
+    darkest=dice["darkest"],
+)
+
 # %% [markdown]
-# (White: the truth. Numbers: Dice.) Where the clusters spill over the picture, the mask cuts them back to the lesion's
-# neighbourhood, and Dice rises although nothing was found. The oracle is not infallible either: it takes the largest
-# *overlap*, so a cluster that covers half the picture beats a small one that fits. *Whoever evaluates must not hold the answer in his hand.* If a table does not say
-# how the cluster was chosen and what was masked, it cannot be compared with another.
+# Where the clusters spill over the picture, the mask cuts them back to the lesion's neighbourhood. The oracle is not infallible
+# either: it takes the largest *overlap*, so a cluster that covers half the picture beats a small one that fits. *Whoever evaluates
+# must not hold the answer in his hand.* If a table does not say how the cluster was chosen and what was masked, it cannot be
+# compared with another.
 #
 # ## Run it
 #
-# Every system of the paper's Table 1, its common ancestor that the table lacks (Kanezaki), and two things a reader would
-# try first: Otsu's threshold, and superpixels merged by colour. Three seeds for each; a seed gives every picture a
-# network of its own. In the profile `lab` the networks are smaller and stop sooner than published ($K = 24$ instead of
-# 64 or 100), the same for all: good for seeing how they behave, too small for judging them.
+# Every system of the paper's Table 1: the pixel form of DeepCluster {cite}`caron2018deepcluster`, IIC {cite}`ji2019iic`, SGSCN
+# {cite}`ahn2021sgscn` and MS-Former {cite}`karimijafarbigloo2023msformer`; their common ancestor that the table lacks (Kanezaki); and two
+# things a reader would try first: Otsu's threshold, and superpixels merged by colour. Three seeds for each; a seed gives every
+# picture a network of its own. In the profile `lab` the networks are smaller and stop sooner than published ($K = 24$ instead
+# of 64 or 100), the same for all: good for seeing how they behave, too small for judging them. What they do on real
+# pictures with the published sizes is on [the page of the paper's tables](05b_s3_net_tables.ipynb).
 
 # %%
 from tutseg.files import project_root
 from tutseg.training.chapter import experiment, run_specs
 
 folder = project_root() / "_build" / "trials"
-names = ("table-1", "table-2", "switches", "robust")
-specs = [experiment("s3-net", name, settings["scale"]) for name in names]
-table, ablation, switches, robustness = run_specs(specs, folder, settings["device"])
-every = [*table, *ablation, *switches, *robustness]
-print(f"{len(every)} trials of {sum(item.n['test'] for item in every)} pictures in all")
-
-# %% [markdown]
-# From the command line, on pictures of your own (no truth, so no oracle):
-
-# %%
-print("tutseg segment s3-net pictures/ --out masks -o reading=code --rule darkest")
-
-# %% [markdown]
-# Dice, HM (Hammoude) and XOR are the paper's scores. HM is one minus the Jaccard index, so for each single picture
-# Dice and HM say the same; a reproduction can hold that identity over all rows:
-
-# %%
-import numpy as np
-
-views = [view.images for item in every for view in item.views.values()]
-dice, hm = (
-    np.concatenate([list(view[score].values()) for view in views])
-    for score in ("dice", "hm")
-)
-jaccard = dice / (2 - dice)
-assert np.allclose(hm, 1 - jaccard, atol=2e-6), "HM = 1 - J"
-largest = abs(hm - 1 + jaccard).max()
-print(f"HM = 1 - J in all {len(hm)} rows; largest difference {largest:.1e}")
-
-# %% [markdown]
-# ## The paper's table beside ours
-#
-# Beside S3-Net: the pixel form of DeepCluster {cite}`caron2018deepcluster`, IIC {cite}`ji2019iic`, SGSCN
-# {cite}`ahn2021sgscn`, MS-Former {cite}`karimijafarbigloo2023msformer`, their common ancestor, and three classics.
+specs = [
+    experiment("s3-net", name, settings["scale"]) for name in ("table-1", "switches")
+]
+table, switches = run_specs(specs, folder, settings["device"])
 
 # %%
 from tutseg.report.one_image import methods_table
 
-paper_rows = {
-    "k-means-2": "k-means",
-    "k-means-3": "k-means",
-    "deep-cluster": "DeepCluster",
-    "iic": "IIC",
-}
-paper_rows |= {"sgscn": "SGSCN", "ms-former": "MS-Former"}
-paper_rows |= {f"s3-net-{reading}": "Our Method" for reading in READINGS}
-methods_table(table, paper_rows)
+methods_table(table, s3_net.PAPER_ROWS)
 
 # %% [markdown]
 # Three things to read from it. First, look for the rows that nothing trained (k-means, Otsu, merged superpixels) before
 # you look at the others; no paper of this family prints the last two. Second, the column "label-free": it is what a
-# clinic would get, and it is the one that the papers do not have. Third, the spread over *images* is several times
-# the spread over seeds: six pictures cannot rank twelve methods, and the intervals say so.
-#
+# clinic would get, and it is the one that the papers do not have. Third, compare the spread over *images* with the spread over
+# seeds: so few pictures cannot rank twelve methods.
+
+# %% tags=["remove-input"]
+from tutseg.report.groups import differences, in_groups
+
+say(
+    "S3-Net as the paper has it is {gains}.",
+    gains=differences(in_groups(table), "s3-net-paper"),
+)
+
+# %% [markdown]
 # What each kind of help is worth, method by method:
 
 # %% tags=["hide-input"]
 from tutseg.report.one_image_figures import evaluation_figure
 
 evaluation_figure(table)
+
 # %% [markdown]
-# The leak is not the same gift to all: it is worth nothing to clusters that stay together and most to those that spill
-# over. It can therefore turn the order of a table round. And the smaller margin gives more, since it deletes more. The
-# margin counts in pixels: 4 of 64 are a sixteenth of the width, but at the paper's 256 a sixty-fourth.
+# The leak is not the same gift to all: it is worth most to clusters that spill over, and little to those that stay together. It can
+# therefore turn the order of a table round. The smaller margin deletes more. It counts in pixels: 4 of 64 are a sixteenth of the
+# width, but at the paper's 256 a sixty-fourth.
 #
-# An interval for the differences to S3-Net as the paper has it:
-
-# %%
-from tutseg.report.groups import in_groups
-from tutseg.report.tables import difference_table
-
-difference_table(in_groups(table), "s3-net-paper")
-
-# %% [markdown]
-# ### On real pictures
+# From the command line, on pictures of your own (no truth, so no oracle):
 #
-# The same experiments with the published sizes ($K = 64$ or 100, up to 50 or 1000 iterations) on PH2
-# {cite}`mendonca2013ph2`, at 96 px and not at the paper's 256, where a network takes ten times as long (all of them on all
-# pictures would keep a core busy for more than a week). The column n says how many of the 120 pictures a row has: all, but for the
-# three slowest, which have 21 or 6 of them, evenly spread. These rows are not made here; the commands are folded
-# away below the table.
-
-# %% tags=["hide-input"]
-from tutseg.report.one_image import areas_table
-from tutseg.training.evidence import read_spec_evidence
-
-results = project_root() / "results" / "s3-net"
-real = read_spec_evidence(results / "table-1-ph2")
-methods_table(real, paper_rows)
-
-# %% tags=["hide-input"]
-areas_table(real, paper_rows)
-
-# %% [markdown]
-# Compare within a column and with care across rows, which have not all the same pictures. On the six that all rows have (easier
-# ones than most, as k-means shows):
-
-# %% tags=["hide-input"]
-from tutseg.report.one_image import on_shared_pictures
-
-methods_table(on_shared_pictures(real), paper_rows)
-
-# %% [markdown]
-# Look at Otsu's threshold, a method of 1979 that sees grey values alone. S3-Net as published in code against it and the other
-# methods that have all 120 pictures, first without the leak, then with 4 pixels of it:
-
-# %%
-from tutseg.report.one_image import with_most_pictures
-
-everywhere = with_most_pictures(real)
-difference_table(in_groups(everywhere), "s3-net-code")
-
-# %%
-difference_table(in_groups(everywhere, view="oracle+4"), "s3-net-code")
-
-# %% [markdown]
-# Without the leak S3-Net, a network trained for every picture, does worse than a threshold, than merged superpixels, than SGSCN
-# and than IIC. With it, it is level with the threshold, both stand at what is printed for MS-Former, and superpixels and SGSCN
-# fall twelve points and more behind; IIC, which was seven ahead, is four behind. *The leak decides the order of the table.* The dark
-# corners of PH2 fall into the lesion's cluster; without the leak they count as mistakes, with it they are deleted.
+# ```bash
+# tutseg segment s3-net pictures/ --out masks -o reading=code --rule darkest
+# ```
 #
-# Then compare "sd over seeds, one image" with the differences between rows. Segment one picture twice with S3-Net, from other
-# initial weights, and Dice typically differs by ten points or more; the paper gives one number and no seed.
-#
-# How far is each printed Dice from ours without leak? k-means two to four points, IIC seven, SGSCN twelve, MS-Former fifteen, S3-Net
-# and DeepCluster more than twenty; but for k-means with k = 2 print lies outside our interval. What can explain it: the leak (worth twelve
-# points and more to k-means, Otsu, DeepCluster, MS-Former and S3-Net, less to IIC, hardly anything to SGSCN and merged superpixels);
-# 96 px instead of 256; 120 of the 200 pictures; for DeepCluster also that no paper says how it was brought to one picture.
-#
-# At the paper's own 256 px the classics have all pictures, S3-Net `code` and DeepCluster 21, evenly spread:
-
-# %%
-real_256 = read_spec_evidence(results / "table-1-ph2-256")
-methods_table(real_256, paper_rows)
-
-# %% tags=["hide-input"]
-from tutseg.report.one_image import printed_table
-
-printed_table(real_256, "s3-net-code", "Our Method")
-
-# %% [markdown]
-# *All three printed scores lie inside our intervals with the leak of 4 px that the published helper has, and outside without it.*
-# On 21 of 200 pictures agreement to the digit is luck, and it shows only that this evaluation suffices, not that it was used.
-# Then look at Otsu's threshold with the same help, in the table before. On the same 21 pictures its difference to S3-Net is
-# undecided:
-
-# %%
-difference_table(in_groups(on_shared_pictures(real_256), view="oracle+4"), "s3-net-code")
-
-# %% [markdown]
-# The size of the picture explains little. The same pictures and seeds, 256 px against 96:
-
-# %% tags=["hide-input"]
-from tutseg.report.one_image import size_table
-
-size_table(real_256, real)
-
-# %% [markdown]
-# So it is not the size that lies between our rows without leak and the paper's. A leak of 4 pixels is worth sixteen points to S3-Net
-# `code` and to a threshold, about as much as lies between the first and the last of the paper's rows. The printed Dice of k-means,
-# 71.3, is close to what we find *without* the leak. (Its HM and XOR, 130.8 and 41.3, look exchanged, as the table of the two
-# shows.) None of this proves with what evaluation any row was made. It is the reason why they cannot be read without knowing.
-#
-# The claims that these rows can be set against (the ledger explains the words):
-
-# %% tags=["hide-input"]
-from tutseg.report.ledger import claims_table
-
-claims_table("s3-net")
-
-# %% [markdown]
-# One picture takes this long, on one core:
-
-# %% tags=["hide-input"]
-from tutseg.report.one_image import seconds_table
-
-seconds_table(real)
-
-# %% [markdown]
-# S3-Net as its authors run it, one picture at a time with torchvision's deformable convolution, beside ours. What makes
-# ours faster on a CPU is the memory format and a deformable convolution of plain tensor operations; pictures side by side
-# cost more than they save there (on a GPU they are batched):
-
-# %% tags=["hide-input"]
-from tutseg.report.csv_tables import csv_table
-
-csv_table(
-    results / "speed.csv",
-    {
-        "way": "S3-Net (code)",
-        "seconds": "seconds a picture",
-        "ratio": "times as fast (range)",
-        "differing": "share of pixels that differ",
-        "pictures": "pictures",
-        "repeats": "repeats",
-        "size": "px",
-        "threads": "threads",
-        "commit": "commit",
-    },
-    "The plain loop and ours, in turn in one run: benchmarks/one_image.py",
-)
-
-# %% [markdown]
-# ### Lungs
-#
-# The paper's second column is the outline of the lungs in CT slices. The set it used asks for an account
-# (`tutseg data show kaggle-lung` reads it once you have it), and the COVID-SemiSeg slices have outlines of the disease and not
-# of the lungs. So these are drawn slices, whose lungs are known exactly.
-
-# %%
-(lungs,) = run_specs(
-    [experiment("s3-net", "table-1", "lung")], folder, settings["device"]
-)
-methods_table(lungs, paper_rows, data="lung")
-
-# %% [markdown]
-# Look at k-means with $k = 2$ and at Otsu. The air around the chest is as dark as the air inside, so colours alone put both
-# into one cluster, and the oracle's Dice is poor. Delete what lies further than 4 pixels from the true lungs, and what is
-# deleted is just that air outside: Dice jumps above 90, to about the 92.7 that the paper prints for k-means and calls
-# "particularly effective". These are drawn slices and not the paper's, and whoever crops the chest first needs no leak;
-# but a table in which k-means reaches such a number should say which of the two was done.
-#
-# ## Which loss is worth what? The paper's Table 2
-
-# %%
-from tutseg.report.one_image import ablation_table
-
-ablation_table(ablation)
-
-# %% [markdown]
-# Look at the column `code`, row $L_{ce}$ + $L_S$: the difference is exactly zero, with an interval of no width. That is
-# lesson one as a table: a term without gradient gives the same bits.
-#
-# The same on six pictures of PH2 at 96 px, with the published sizes:
-
-# %%
-ablation_table(read_spec_evidence(results / "table-2-ph2"))
-
-# %% [markdown]
-# Again $L_S$ of `code` is worth zero to the bit, with the published sizes on real pictures; the paper's table says −0.2 for
-# it alone and +1.6 beside $L_{AT}$. In the `paper` reading, where it has a gradient, it is what holds the clusters together: $L_{AT}$
-# without it is worst, and putting $L_S$ beside it is the one step that six pictures decide (the claims above have the
-# interval). The paper's own differences are two points and less, without a spread.
-#
-# ## Who keeps his labels?
-#
-# The paper's reason for $L_{AT}$ is robustness. So: segment a picture, change it (turn it, enlarge it, draw hairs over
-# it), segment again from the same seed, and count the pixels whose label does not follow. Here with three drawn pictures:
-
-# %%
-from tutseg.report.one_image import robustness_table
-
-robustness_table(robustness)
-
-# %% [markdown]
-# And with six of PH2, the published sizes, and every angle, scale and shear (`results/s3-net/robust-ph2`):
-
-# %% tags=["hide-input"]
-from tutseg.report.one_image_figures import robustness_figure
-
-robustness_figure(read_spec_evidence(results / "robust-ph2"))
-# %% [markdown]
-# k-means on colours has no idea of place and is invariant to turning but for resampling and the corners that come into view.
-# It is the yardstick for any "affine consistency": a loss that is to buy robustness must be compared with a method that has it
-# for nothing. The networks lose a fifth to a half of their labels, by a turn of ten degrees about as many as by one of sixty.
-# Each changed picture trains a network anew, and probably most of what flips is that the training ends elsewhere. Compare `meant`
-# with `meant-without-at`, which differ in $L_{AT}$ alone: the loss that is to keep labels in place keeps no more of them here.
-#
-# ## Failures
+# ### Failures
 #
 # The pictures on which the `paper` reading did worst, beside k-means and the other readings; all with the oracle's help,
 # so what is missing here is missing from the clusters themselves.
 
 # %% tags=["hide-input"]
-from tutseg.methods import build_method
-from tutseg.report.one_image import hardest
+from tutseg.report.one_image_pictures import failures
 
-worst = [source.ids.index(name) for name in hardest(table, "s3-net-paper", 3)]
-bad, bad_truth = pictures.floats(torch.tensor(worst))
-shown = {}
-for name in ("k-means-2", "s3-net-paper", "s3-net-code", "s3-net-meant"):
-    trial = next(item.trial for item in table if item.name == name)
-    method = build_method(trial.method, **trial.options)
-    clusters = method.segment(
-        bad.to(settings["device"]), [picture_seed(0, source.ids[i]) for i in worst]
-    ).cpu()
-    shown |= {name: scored_masks(clusters, bad, bad_truth, ["oracle"])["oracle"]}
-contours(
-    (bad.permute(0, 2, 3, 1) * 255).byte().numpy(), bad_truth[:, 0].bool().numpy(), shown
-)
+rows = ("s3-net-paper", "s3-net-code", "s3-net-meant", "k-means-2")
+failures(table, pictures, rows, device=settings["device"])
+
 # %% [markdown]
 # ## Move it yourself
 #
-# One picture, from the first iteration to the stop: the one of the six that loses most on the way. Predict first: at
+# One picture, from the first iteration to the result: the one of the six that loses most on the way. Predict first: at
 # which number of clusters will Dice be best, at 20, at 5 or at 2?
 
 # %% tags=["hide-input"]
-from tutseg.report.iterations import most_lost, step_explorer
-
-at = most_lost(traces, images, truth)
-step_explorer(
-    traces[at],
-    images[at],
-    truth[at],
-    f"S3-Net (paper) on {ids[at]}: clusters, losses and Dice as it learns.",
+by_paper = iterations.follow(
+    S3Net("paper", **options), images, truth, source.ids[:6], settings["device"]
 )
+at = by_paper.most_lost
+iterations.step_explorer(by_paper, at, "S3-Net (paper)")
+
+# %% tags=["remove-input"]
+own = by_paper.dice(at)
+say(
+    "The oracle's cluster has a Dice of {best:share} after {when} iterations, and of "
+    "{end:share} in the end.",
+    best=own.max(),
+    when=int(own.argmax()),
+    end=own[-1],
+)
+
 # %% [markdown]
 # The lesion is found, and then lost again: the loss only ever rewards fewer and surer clusters, and it goes on
 # rewarding them when the lesion is what has to go next. What saves the method is the stop: three clusters or fewer, but
 # not before the sixth iteration. Here is what that moment costs for each of the six pictures.
 
 # %%
-from tutseg.report.iterations import stop_table
-
-stop_table(traces, images, truth, ids)
+iterations.stop_table(by_paper)
 
 # %% [markdown]
 # The column "best" knows the truth; it is a ceiling and no method. Note how different the best moments are: no fixed
 # number of iterations would serve all pictures.
-#
-# ## The three weights
-#
-# The paper searched a grid between 0 and 3 on ten dermoscopic pictures and kept $\lambda = (1.2, 0.3, 0.3)$. Here is such a
-# search: 48 combinations on ten drawn pictures of 48 px (`tutseg grid experiments/s3-net/lambda.yaml`). A search always finds
-# something better than the first guess; whether it found a property of the method or of those ten pictures is seen on
-# pictures that it did not use.
-
-# %%
-from tutseg.report.lambdas import lambda_explorer, lambda_table
-
-lambda_table(results / "lambda")
-
-# %% tags=["hide-input"]
-lambda_explorer(results / "lambda")
-# %% [markdown]
-# The best of the grid under the oracle leaves both new losses out. And the best on one half of the pictures does no better
-# on the other half than the weights that were printed: what such a search finds is its ten pictures. (A picture of 48 px
-# is small for this network; predict from the menus which $\lambda$ makes the clusters vanish soonest.)
 #
 # ## Design choices
 #
@@ -609,8 +361,9 @@ lambda_explorer(results / "lambda")
 # What a switch is worth in Dice, beginning with the `paper` reading and changing one thing at a time:
 
 # %%
-printed = [item for item in ablation if item.name == "paper-ce-at-s"]
-difference_table(in_groups(printed + switches), "paper-ce-at-s")
+from tutseg.report.tables import difference_table
+
+difference_table(in_groups(switches), "paper")
 
 # %% [markdown]
 # ## What contradicts
@@ -625,7 +378,7 @@ for finding in audit_paper("s3-net"):
     print(f"[{finding.severity}] Table {finding.table}: {finding.message}")
 
 # %% [markdown]
-# Since HM is $1 - J$ it cannot exceed 100 %, and it cannot exceed XOR, which has the same numerator and a smaller
+# Since HM is $1 - J$ it cannot exceed one, and it cannot exceed XOR, which has the same numerator and a smaller
 # denominator. Four copied rows break both rules and exchanging their two columns repairs all of them.
 #
 # ## Exercises

@@ -193,12 +193,12 @@ def test_a_failing_page_tells_its_error_and_leaves_the_last_good_one(executed, t
             "return 2.0 / (distance + eps)",
             {"01_dme_fd", "01b_dme_fd_tables"},
         ),
-        ("methods/one_image/s3_net.py", "grey = (colours @", "grey = -(colours @", {"05_s3_net"}),
+        ("methods/one_image/s3_net.py", "grey = (colours @", "grey = -(colours @", {"05_s3_net", "05b_s3_net_tables"}),
         (
             "metrics.py",
             "inside = m[:-2",
             "outside = m[:-2",
-            {"00_data_and_metrics", "01_dme_fd", "01b_dme_fd_tables", "05_s3_net"},
+            {"00_data_and_metrics", "01_dme_fd", "01b_dme_fd_tables", "05_s3_net", "05b_s3_net_tables"},
         ),
     ],
 )

@@ -31,7 +31,9 @@ def explorer(n: int = 3, size: int = 40) -> ThresholdExplorer:
 def steps() -> StepExplorer:
     rng = np.random.default_rng(4)
     frames = [rng.integers(0, 5 - i, (12, 16)) for i in range(4)]
-    return StepExplorer(frames, {"clusters": [5, 4, 3, 2], "loss": [0.0625, 1 / 3, 0.1875, 2e-4]}, steps=[0, 5, 10, 50])
+    numbers = {"clusters": [5, 4, 3, 2], "loss": [0.0625, 1 / 3, 0.1875, None]}
+    still, moving = (rng.integers(0, 256, (n, 12, 16, 3), dtype=np.uint8) for n in (1, 4))
+    return StepExplorer(frames, numbers, steps=[0, 5, 10, 50], beside={"picture": still, "chosen": moving})
 
 
 def grid() -> GridExplorer:
@@ -86,6 +88,8 @@ def test_refuses_what_does_not_belong_together():
         ThresholdExplorer([blank], [blank], [blank], [np.zeros((5, 4, 3), np.uint8)], ["a"])
     with pytest.raises(InputError, match="differ in length"):
         StepExplorer([blank.astype(int)], {"loss": [1, 2]})
+    with pytest.raises(InputError, match="differ in length"):
+        StepExplorer([blank.astype(int)] * 3, {"loss": [1, 2, 3]}, beside={"chosen": [blank.astype(int)] * 2})
     with pytest.raises(InputError, match="1 frames for 2 combinations"):
         GridExplorer({"λ": (0, 1)}, [blank.astype(int)], {"loss": [1, 2]})
 

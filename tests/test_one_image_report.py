@@ -1,5 +1,6 @@
 """Tables of the one-image chapter against counts made by hand."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,10 @@ from tutseg.files import atomic_write, canonical_json, csv_text
 from tutseg.methods.one_image.trace import Trace
 from tutseg.report import one_image as report
 from tutseg.report.groups import in_groups
-from tutseg.report.iterations import dice_of_steps, step_explorer, stop_table
+from tutseg.report.iterations import Followed, evaluations, step_explorer, stop_table
 from tutseg.report.lambdas import lambda_explorer, lambda_table
 from tutseg.report.one_image_figures import robustness_figure
-from tutseg.report.s3_net import gradient_table, turn_table
+from tutseg.report.s3_net import gap_table, gradient_table, leak_gain, printed, size_gain, turn_table
 from tutseg.training.evidence import Finished, View
 from tutseg.training.one_image import VIEWS
 from tutseg.training.trial import make_trial
@@ -138,14 +139,44 @@ def test_what_the_stop_costs():
     maps = np.stack([np.zeros((8, 8)), truth[0].numpy()]).astype(np.uint8)
     trace = Trace(maps, np.array([1, 2]), {"ce": np.array([1.0, 0.5])}, part.numpy().astype(np.uint8))
     image = 1 - truth.expand(3, -1, -1) * 0.5
-    dice = dice_of_steps(trace, image, truth)
-    assert np.allclose(dice, [32 / 80, 1, 2 * 12 / (12 + 16)])
-    (row,) = stop_table([trace], image[None], truth[None], ["p"], earliest=0).rows
+    followed = Followed(image[None], truth[None], ("p",), (trace,))
+    assert np.allclose(followed.dice(0), [32 / 80, 1, 2 * 12 / (12 + 16)]) and followed.most_lost == 0
+    (row,) = stop_table(followed, earliest=0).rows
     assert row == ("p", "100.0 (after 1)", "40.0", "85.7 (after 2)", "-14.3", "2")
-    figure = step_explorer(trace, image, truth, "")
+    assert evaluations(followed, ["oracle", "oracle+4"]) == {"oracle": [2 * 12 / 28], "oracle+4": [2 * 12 / 28]}
+    figure = step_explorer(followed, 0, "any")
     assert figure.numbers(frame=1) == {
         "iteration": 1, "clusters": 2, "loss term ce": 0.5, "Dice, oracle": 1, "Dice, darkest": 1
     }  # fmt: skip
+    assert figure.numbers(frame=2) == {
+        "iteration": 2, "clusters": 2, "loss term ce": None, "Dice, oracle": 2 * 12 / 28, "Dice, darkest": 2 * 12 / 28
+    }  # fmt: skip
+    right, missed = (
+        figure.panels(frame=1)["the oracle's cluster"][3, 5],
+        figure.panels(frame=2)["the oracle's cluster"][3, 5],
+    )
+    assert tuple(right) == figure.key["lesion, labelled"] and tuple(missed) == figure.key["lesion, labelled background"]
+    assert (
+        figure.panels(frame=0)["picture, truth outlined"] == figure.panels(frame=2)["picture, truth outlined"]
+    ).all()
+
+
+def test_what_lies_between_print_and_ours():
+    items = made(("a",))
+    gain = leak_gain([replace(item, name="otsu") for item in items], "otsu")
+    assert gain.value == pytest.approx(0.01) and printed(1, "k-means") == pytest.approx(0.713)
+    larger = made(("a",), "q", lambda view: -0.1, size=16)
+    assert size_gain(larger, items, "a").value == pytest.approx(-0.1)
+    (row,) = gap_table([replace(item, name="k-means-2") for item in items]).rows
+    assert row[1:2] == ("71.3",) and row[2].startswith("70.0 (") and row[3] == "+1.3" and row[4] == "inside"
+    assert row[5].startswith("+1.0 (")
+
+
+def test_flips_are_averaged_over_changes():
+    of = lambda p, q: {view: {"dice": {"p": 0.5, "q": 0.5}, "flips": {"p": p, "q": q}} for view in VIEWS}
+    items = [finished("m", 0, of(p, q), change={"angle": angle}) for p, q, angle in ((0.1, 0.3, 10), (0.3, 0.5, 60))]
+    (group,) = report.flips_of_methods(items)
+    assert group.name == "m" and group.values == pytest.approx(np.array([[0.2, 0.4]]))
 
 
 def searched(tmp_path, table, maps=()) -> Path:

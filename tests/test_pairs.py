@@ -1,5 +1,6 @@
 """A chapter is two files that say the same, in the table of contents, with its profiles."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -108,6 +109,13 @@ def test_chapters_are_chosen_by_a_unique_beginning():
         choose(["0"])
     with pytest.raises(InputError, match="unknown chapter 'missing'"):
         choose(["missing"])
+
+
+def test_the_help_of_run_names_parameters_that_every_chapter_has(tutseg):
+    given = set(re.findall(r" -p (\w+)", tutseg("run", "--help").out.split("Example")[1]))
+    assert given
+    for path in chapters():
+        assert given <= set(_parameter_names(nbformat.read(path, as_version=4)))
 
 
 def test_a_malformed_profile_is_told_by_file_and_field(tmp_path, monkeypatch):

@@ -23,14 +23,14 @@ def book(
 
 
 @app.command(
-    epilog=example("tutseg run 01_dme_fd --profile gpu", "tutseg run 01_dme_fd -p SEEDS '[0, 1]'"),
+    epilog=example("tutseg run 01_dme_fd --profile gpu", "tutseg run 01 01b -p PROFILE gpu"),
     help="Execute chapters with papermill, without rendering.",
 )
 def run(
     chapters: Annotated[list[str], typer.Argument(help="Names such as 01_dme_fd.")],
     profile: Profile = "lab",
     parameters: Annotated[
-        list[str] | None, typer.Option("-p", metavar="NAME VALUE", help="A notebook parameter; repeatable.")
+        list[str] | None, typer.Option("-p", metavar="NAME VALUE", help="A name of the notebook's cell of parameters, such as PROFILE; repeatable.")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the executed notebooks.")] = None,
 ) -> None:

@@ -30,6 +30,21 @@ def _combine(first: np.ndarray, second: np.ndarray, rule: str) -> list[np.ndarra
     }[rule]
 
 
+def outlined(image: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """A picture, uint8 ``(H, W, 3)``, with the outline of a boolean mask ``(H, W)`` in white."""
+    padded = np.pad(truth, 1, mode="edge")
+    inside = padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
+    picture = np.array(image, dtype=np.uint8)
+    picture[truth & ~inside] = 255
+    return picture
+
+
+def judged(label: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Boolean masks ``(H, W)`` in `COLOURS`: what is right of a label, and what is wrong."""
+    colours = np.array(list(COLOURS.values()), dtype=np.uint8)
+    return colours[np.select([truth & label, ~truth & label, truth & ~label], [0, 1, 2], 3)]
+
+
 class ThresholdExplorer(InteractiveFigure):
     """What a threshold on two networks' confidence makes of their pseudo-labels (DME-FD Eqs. 2 to 5).
 
@@ -112,27 +127,13 @@ class ThresholdExplorer(InteractiveFigure):
             "mean lesion called background": sum(known) / len(known) if known else None,
         }
 
-    def _outlined(self, at: int) -> np.ndarray:
-        """The picture with the truth's outline."""
-        truth = self.truths[at]
-        padded = np.pad(truth, 1, mode="edge")
-        inside = padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
-        picture = np.array(self.images[at], dtype=np.uint8)
-        picture[truth & ~inside] = 255
-        return picture
-
     def panels(self, tau: float, rule: str, picture: str) -> dict[str, np.ndarray]:
         """The picture with the truth outlined, and the label (two for ``cross``) coloured by right and wrong."""
         at = self.ids.index(picture)
-        colours = np.array(list(COLOURS.values()), dtype=np.uint8)
-        drawn = {"picture, hidden truth outlined": self._outlined(at)}
+        drawn = {"picture, hidden truth outlined": outlined(self.images[at], self.truths[at])}
         labels = self.labels(at, tau, rule)
         titles = ["pseudo-label"] if len(labels) == 1 else ["net 1 learns from net 2", "net 2 learns from net 1"]
-        for title, label in zip(titles, labels, strict=True):
-            truth = self.truths[at]
-            which = np.select([truth & label, ~truth & label, truth & ~label], [0, 1, 2], 3)
-            drawn[title] = colours[which]
-        return drawn
+        return drawn | {title: judged(label, self.truths[at]) for title, label in zip(titles, labels, strict=True)}
 
     def stills(self) -> list[dict[str, Any]]:
         """Six thresholds on the first picture, by the union."""
@@ -146,7 +147,7 @@ class ThresholdExplorer(InteractiveFigure):
         ]
         return {
             "maps": [data_uri(maps) for maps in stack],
-            "pictures": [data_uri(self._outlined(at)) for at in range(len(self.ids))],
+            "pictures": [data_uri(outlined(*each)) for each in zip(self.images, self.truths, strict=True)],
             "ids": self.ids,
             "colours": list(COLOURS.values()),
         }
@@ -159,10 +160,14 @@ class StepExplorer(InteractiveFigure):
     ----------
     frames : sequence of numpy.ndarray
         One picture a step, uint8 RGB ``(H, W, 3)``, or integer cluster labels ``(H, W)``, coloured for the eye.
-    numbers : dict of str to sequence of float
+    numbers : dict of str to sequence of float or None
         One value a step, by the words beside it.
     steps : sequence of int, optional
         The iteration of each frame; 0, 1, 2, ... if not given.
+    beside : dict of str to sequence of numpy.ndarray, optional
+        Further panels by their titles: a frame a step, or a single one that stays.
+    key : dict, optional
+        Meaning of the colours of these panels.
 
     Raises
     ------
@@ -178,12 +183,16 @@ class StepExplorer(InteractiveFigure):
         numbers: dict[str, Sequence[float]],
         steps: Sequence[int] | None = None,
         title: str = "The clusters, iteration by iteration.",
+        beside: dict[str, Sequence[np.ndarray]] | None = None,
+        key: dict[str, tuple[int, int, int]] | None = None,
     ) -> None:
         steps = list(range(len(frames))) if steps is None else [int(step) for step in steps]
-        if len({len(frames), len(steps), *map(len, numbers.values())}) != 1:
+        moving = [panel for panel in (beside or {}).values() if len(panel) != 1]
+        if len({len(frames), len(steps), *map(len, moving), *map(len, numbers.values())}) != 1:
             raise InputError("the explorer's frames, steps and numbers differ in length", "give one of each a step")
-        self.frames = [_coloured(frame) for frame in frames]
-        self.steps, self.title = steps, title
+        panels = {"clusters": frames, **(beside or {})}
+        self.frames = {words: [_coloured(frame) for frame in panel] for words, panel in panels.items()}
+        self.steps, self.title, self.key = steps, title, key or {}
         self.values, whole = _columns(numbers)
         self.decimals = {"iteration": 0, **whole}
         self.controls = (Control("frame", "frame", 0, low=0, high=len(frames) - 1),)
@@ -194,8 +203,8 @@ class StepExplorer(InteractiveFigure):
         return {"iteration": self.steps[at], **{words: column[at] for words, column in self.values.items()}}
 
     def panels(self, frame: float) -> dict[str, np.ndarray]:
-        """The frame."""
-        return {"clusters": self.frames[int(frame)]}
+        """The clusters, and what stands beside them."""
+        return {words: panel[int(frame) % len(panel)] for words, panel in self.frames.items()}
 
     def stills(self) -> list[dict[str, Any]]:
         """At most six frames, evenly spread, first and last among them."""
@@ -204,7 +213,8 @@ class StepExplorer(InteractiveFigure):
 
     def data(self) -> dict[str, Any]:
         """The frames as PNG and the numbers as they are."""
-        return {"frames": [data_uri(frame) for frame in self.frames], "steps": self.steps, "values": self.values}
+        panels = [(words, [data_uri(frame) for frame in panel]) for words, panel in self.frames.items()]
+        return {"panels": panels, "steps": self.steps, "values": self.values}
 
 
 class GridExplorer(InteractiveFigure):
@@ -273,10 +283,11 @@ class GridExplorer(InteractiveFigure):
         }
 
 
-def _columns(numbers: dict[str, Sequence[float]]) -> tuple[dict[str, list[float]], dict[str, int]]:
-    """The numbers as floats, and those columns that are shown without decimals."""
-    values = {words: [float(value) for value in column] for words, column in numbers.items()}
-    return values, {words: 0 for words, column in values.items() if all(value.is_integer() for value in column)}
+def _columns(numbers: dict[str, Sequence[float | None]]) -> tuple[dict[str, list[float | None]], dict[str, int]]:
+    """The numbers as floats, None where there is none, and those columns that are shown without decimals."""
+    values = {words: [None if v is None else float(v) for v in column] for words, column in numbers.items()}
+    whole = [words for words, column in values.items() if all(v is None or v.is_integer() for v in column)]
+    return values, dict.fromkeys(whole, 0)
 
 
 def _coloured(frame: np.ndarray) -> np.ndarray:

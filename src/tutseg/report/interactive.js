@@ -80,7 +80,7 @@ function tutsegFigure(root, spec) {
     },
     steps: {
       async load() {
-        this.frames = await Promise.all(spec.frames.map(decode));
+        this.frames = await Promise.all(spec.panels.map(([, frames]) => Promise.all(frames.map(decode))));
       },
       numbers(state) {
         const found = { iteration: spec.steps[state.frame] };
@@ -88,7 +88,7 @@ function tutsegFigure(root, spec) {
         return found;
       },
       panels(state) {
-        return { clusters: this.frames[state.frame] };
+        return Object.fromEntries(spec.panels.map(([words], at) => [words, this.frames[at][state.frame % this.frames[at].length]]));
       },
     },
     grid: {

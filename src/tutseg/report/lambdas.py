@@ -1,5 +1,6 @@
 """The search over the three weights of S3-Net's Eq. 7: ``experiments/s3-net/lambda.yaml``."""
 
+from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
 
@@ -18,42 +19,50 @@ def _weights(item: Finished) -> tuple[float, ...]:
     return tuple(map(float, item.trial.options["weights"]))
 
 
+def search(items: Sequence[Finished], rule: str) -> dict[str, tuple[tuple[float, ...], np.ndarray]]:
+    """Weights and Dice of each picture: as printed, the best and worst of the grid, and the best of unseen pictures.
+
+    The last is the best on one half of the pictures scored on the other half, both ways; it has no weights.
+
+    Parameters
+    ----------
+    items : sequence of Finished
+        A trial a combination of weights.
+    rule : str
+        How the cluster is chosen.
+    """
+    at = [_weights(item) for item in items]
+    values = np.array([list(item.views[rule].per_image("dice").values()) for item in items])
+    even = np.arange(values.shape[1]) % 2 == 0
+    unseen = np.concatenate([values[values[:, own].mean(1).argmax(), ~own] for own in (even, ~even)])
+    best, worst = (int(find(values.mean(1))) for find in (np.argmax, np.argmin))
+    return {
+        "printed": (PRINTED_WEIGHTS, values[at.index(PRINTED_WEIGHTS)]),
+        "best": (at[best], values[best]),
+        "best on one half, scored on the other": ((), unseen),
+        "worst": (at[worst], values[worst]),
+    }
+
+
 def lambda_table(folder: Path) -> Table:
-    """What a search over λ finds, and how much of it is left on pictures that the search did not see.
+    """What a search over λ finds by each rule, and how much of it is left on pictures that the search did not see.
 
     Parameters
     ----------
     folder : Path
         ``results/s3-net/lambda``.
-
-    Returns
-    -------
-    Table
-        For each rule: the printed weights, the best and the worst of the grid, and the best on one half of the
-        pictures scored on the other half, both ways.
     """
     items = read_spec_evidence(folder)
-    at = [_weights(item) for item in items]
     lines = []
     for rule in (view for view, (_, margin) in VIEWS.items() if not margin):
-        values = np.array([list(item.views[rule].per_image("dice").values()) for item in items])
-        even = np.arange(values.shape[1]) % 2 == 0
-        halves = [values[values[:, own].mean(1).argmax(), ~own] for own in (even, ~even)]
-        unseen = np.concatenate(halves)
-        mean = values.mean(1)
-        for name, found, weights in (
-            ("printed", values[at.index(PRINTED_WEIGHTS)], PRINTED_WEIGHTS),
-            ("best", values[mean.argmax()], at[mean.argmax()]),
-            ("best on one half, scored on the other", unseen, ()),
-            ("worst", values[mean.argmin()], at[mean.argmin()]),
-        ):
-            spread = f"{told(found.mean())} ± {told(found.std(ddof=1))}"
+        for name, (weights, dice) in search(items, rule).items():
             shown = ", ".join(f"{weight:g}" for weight in weights) or "–"
-            lines.append((rule, name, shown, spread, told_interval(found[None]), str(len(found))))
+            spread = f"{told(dice.mean())} ± {told(dice.std(ddof=1))}"
+            lines.append((rule, name, shown, spread, told_interval(dice[None]), str(len(dice))))
     return Table(
         ("cluster chosen by", "weights", "λ1, λ2, λ3", "Dice % ± sd over pictures", "95 % interval", "pictures"),
         tuple(lines),
-        f"{len(at)} combinations of weights on {items[0].trial.data}",
+        f"{len(items)} combinations of weights on {items[0].trial.data}",
         origin=provenance(items),
         keys=2,
     )

@@ -1,10 +1,8 @@
 """Tables of the methods that segment one picture."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
-from torch import Tensor
 
 from tutseg.errors import InputError
 from tutseg.papers.intervals import paired_interval
@@ -12,7 +10,7 @@ from tutseg.report.groups import Group, in_groups, provenance, told, told_interv
 from tutseg.report.table import Table
 from tutseg.report.tables import printed_cell
 from tutseg.training.evidence import Finished
-from tutseg.training.one_image import VIEWS, change_of, masks_of
+from tutseg.training.one_image import VIEWS, change_of
 
 ORACLE = "oracle"
 
@@ -197,6 +195,17 @@ def robust(items: Sequence[Finished]) -> dict[tuple[str, str], dict[str, Group]]
     return found
 
 
+def flips_of_methods(items: Sequence[Finished]) -> list[Group]:
+    """The share of flipped pixels by method, of each picture the mean over all changes."""
+    found: dict[str, list[Group]] = {}
+    for (method, _), scores in robust(items).items():
+        found.setdefault(method, []).append(scores["flips"])
+    return [
+        Group(method, np.mean([each.values for each in groups], 0), groups[0].trials, "flips")
+        for method, groups in found.items()
+    ]
+
+
 def robustness_table(items: Sequence[Finished]) -> Table:
     """Who keeps his labels when the picture changes: share of flipped pixels and Dice, a column a change."""
     found = robust(items)
@@ -213,29 +222,6 @@ def robustness_table(items: Sequence[Finished]) -> Table:
     heads = ("method", *(change.removesuffix("=1") for change in changes))  # "hair", not "hair=1"
     caption = f"Labels lost to a change of the picture, % (95 % interval); n = {n} (seeds × images)"
     return Table(heads, tuple(lines), caption, origin=provenance(items))
-
-
-def scored_masks(labels: Tensor, images: Tensor, truth: Tensor, keep: Sequence[str]) -> dict[str, Any]:
-    """One prediction as several evaluations see it, for `tutseg.report.photographs.contours`.
-
-    Parameters
-    ----------
-    labels, images, truth : Tensor
-        Cluster maps ``(B, H, W)``, pictures ``(B, 3, H, W)`` and masks ``(B, 1, H, W)``.
-    keep : sequence of str
-        Which of `tutseg.training.one_image.VIEWS`.
-
-    Returns
-    -------
-    dict of str to numpy.ndarray
-        Name -> boolean ``(B, H, W)``.
-    """
-    masks = masks_of(labels, images, truth)
-    found: dict[str, Any] = {}
-    for view in keep:
-        rule, margin = VIEWS[view]
-        found[f"{rule}, {margin} px leak" if margin else rule] = masks[view][:, 0].bool().numpy()
-    return found
 
 
 def hardest(items: Iterable[Finished], name: str, n: int) -> list[str]:

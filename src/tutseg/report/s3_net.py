@@ -1,5 +1,6 @@
-"""What S3-Net's losses do before the first step: losses without gradient, and invariances without content."""
+"""S3-Net: what its losses do before the first step, and what lies between its printed numbers and ours."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,22 @@ from torch import Tensor
 from tutseg.methods.one_image.s3_net import READINGS, S3Net, affine_loss, affine_loss_literal
 from tutseg.methods.one_image.stack import Stack
 from tutseg.methods.one_image.warps import affine_grid, move
+from tutseg.papers.intervals import paired_interval
+from tutseg.papers.tables import find_cells
+from tutseg.report.groups import Difference, in_groups, named, paired, provenance, told, told_interval
+from tutseg.report.one_image import shared_pictures
 from tutseg.report.table import Table
+from tutseg.training.evidence import Finished
+
+PAPER_ROWS = {
+    "k-means-2": "k-means",
+    "k-means-3": "k-means",
+    "deep-cluster": "DeepCluster",
+    "iic": "IIC",
+    "sgscn": "SGSCN",
+    "ms-former": "MS-Former",
+    **{f"s3-net-{reading}": "Our Method" for reading in READINGS},
+}
 
 
 def _one_network(method: S3Net, images: Tensor, seed: int) -> Stack:
@@ -69,3 +85,39 @@ def turn_table(image: Tensor, seed: int = 0, **options: Any) -> Table:
     rows = [(name, f"{a:.6f}", f"{b:.6f}", f"{a - b:+.1e}") for name, (a, b) in loss.items()]
     heads = ("form of L_AT", "turned by 90°", "not turned", "difference")
     return Table(heads, tuple(rows), "L_AT of one network on one picture")
+
+
+def printed(number: int, row: str, metric: str = "dice", **setting: str) -> float:
+    """A cell of the paper as a fraction; the setting is PH2's unless it says otherwise."""
+    (cell,) = find_cells("s3-net", number, row, metric, {"data": "ph2"} | setting)
+    return float(cell.value) / 100
+
+
+def leak_gain(items: Sequence[Finished], name: str, view: str = "oracle+4") -> Difference:
+    """What the leak adds to a row's Dice."""
+    return paired(*(named(in_groups(items, view=each), name) for each in (view, "oracle")))
+
+
+def size_gain(items: Sequence[Finished], other: Sequence[Finished], name: str, view: str = "oracle") -> Difference:
+    """A row's Dice at the size of `items` minus that at the size of `other`, on the pictures that both have."""
+    rows = [[item for item in part if item.name == name] for part in (items, other)]
+    shared = shared_pictures(item for part in rows for item in part)
+    return paired(*(in_groups([item.on(shared) for item in part], view=view)[0] for part in rows))
+
+
+def gap_table(items: Sequence[Finished]) -> Table:
+    """How far each printed Dice lies from ours without leak, and what four pixels of leak are worth to the row."""
+    lines = []
+    for group in in_groups(items, view="oracle"):
+        gain = leak_gain(items, group.name)
+        theirs = printed(1, PAPER_ROWS[group.name]) if group.name in PAPER_ROWS else float("nan")
+        low, high = paired_interval(group.values)
+        held = "–" if np.isnan(theirs) else "inside" if low <= theirs <= high else "outside"
+        ours = f"{told(group.mean)} ({told_interval(group.values)})"
+        added = f"{told(gain.value, sign='+')} ({told(gain.low, sign='+')} to {told(gain.high, sign='+')})"
+        lines.append((group.name, told(theirs), ours, told(theirs - group.mean, sign="+"), held, added, group.n))
+    heads = (
+        "method", "paper, PH2", "ours, oracle, no leak (95 % interval)", "print − ours", "print is",
+        "4 px of leak add (95 % interval)", "n = seeds × images",
+    )  # fmt: skip
+    return Table(heads, tuple(lines), "Dice %: print beside ours, and what the leak is worth", origin=provenance(items))
