@@ -57,6 +57,8 @@ def assert_serves_every_reader(figure: Figure) -> None:
         assert any("currentColor" in style for style in styles)
         assert not painted & {"#000000", "#ffffff", "#010203", "#fdfcfb"}
         sizes = [re.search(r"([\d.]+)px", text.get("style")) for text in texts if text.get("style")]
+        families = re.findall(r"font-family: ([^;\"]+)", ElementTree.tostring(svg, "unicode"))
+        assert set(families) == {"'DejaVu Sans', sans-serif"}
         assert min(float(size[1]) for size in sizes) >= 7.5  # in points, of which a page shows each as 1.33 px
 
 

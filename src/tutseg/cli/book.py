@@ -30,7 +30,10 @@ def run(
     chapters: Annotated[list[str], typer.Argument(help="Names such as 01_dme_fd.")],
     profile: Profile = "lab",
     parameters: Annotated[
-        list[str] | None, typer.Option("-p", metavar="NAME VALUE", help="A name of the notebook's cell of parameters, such as PROFILE; repeatable.")
+        list[str] | None,
+        typer.Option(
+            "-p", metavar="NAME VALUE", help="A name of the notebook's cell of parameters, such as PROFILE; repeatable."
+        ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the executed notebooks.")] = None,
 ) -> None:

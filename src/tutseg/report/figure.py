@@ -25,6 +25,7 @@ from typing import Any
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure as Canvas
+from matplotlib.text import Text
 
 from tutseg.files import sha256
 from tutseg.report.shown import Shown
@@ -110,6 +111,8 @@ def line_figure(compute: Callable[..., tuple[Callable[[float], Canvas], str]]) -
 
 def _fitted(canvas: Canvas) -> Canvas:
     """The drawing with those titles and labels broken that are longer than what they belong to."""
+    for text in canvas.findobj(Text):
+        text.set_text(text.get_text().replace("'", "′"))  # mathtext takes a plain one from a font of its own
     canvas.draw_without_rendering()
     texts = [(text, axis.bbox.width) for axis in canvas.axes for text in (axis.title, axis.xaxis.label)]
     texts += [(axis.yaxis.label, axis.bbox.height) for axis in canvas.axes]
@@ -161,6 +164,7 @@ def _svg(canvas: Canvas, alt: str, width: str) -> str:
     svg = file.getvalue()
     svg = re.sub(r"<(defs|metadata)>\s*</\1>|<!--.*?-->", "", svg[svg.index("<svg") :], flags=re.DOTALL)
     svg = svg.replace(INK, "currentColor").replace(GROUND, "var(--pst-color-background, Canvas)")
+    svg = re.sub(r"font-family: '([^']+)'(?!,)", r"font-family: '\1', sans-serif", svg)  # of mathematics
     svg = re.sub(r'="[^"]*"', lambda found: re.sub(r"\d+\.\d{4,}", _rounded, found[0]), svg)
     used = set(re.findall(r"#([\w-]+)", svg))
     prefix = f"t{sha256(svg)[:8]}-"
