@@ -1,5 +1,6 @@
 """What several test files share: the command line in this process, a folder of drawn pictures, finished trials."""
 
+import signal
 import sys
 import warnings
 from collections.abc import Callable
@@ -11,6 +12,9 @@ import numpy as np
 import pytest
 from finished import write_run
 from PIL import Image
+
+# Whatever a shell starts in the background ignores Ctrl-C, and so do its children; the tests of Ctrl-C need it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @dataclass(frozen=True)
