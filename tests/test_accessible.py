@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import subprocess
+import time
 from html import unescape
 from pathlib import Path
 
@@ -122,6 +123,8 @@ def show(browser: Browser, page: Path, theme: str, width: int = 1400) -> None:
     browser.cdp("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=False)
     browser.cdp("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": theme}])
     browser.open(page.resolve().as_uri())
+    sheets = "[...document.querySelectorAll('link[rel=stylesheet]')].every((each) => each.sheet)"
+    browser.wait(f"document.readyState === 'complete' && {sheets}")
     browser.wait("document.readyState === 'complete' && window.MathJax?.startup?.promise !== null")
     browser.wait("[...document.querySelectorAll('.tutseg-figure')].every((each) => each.dataset.ready)")
     assert browser.js("return document.documentElement.dataset.theme") == theme
@@ -131,7 +134,17 @@ def show(browser: Browser, page: Path, theme: str, width: int = 1400) -> None:
 
 
 def violations(browser: Browser, axe: str) -> list[str]:
-    """What axe-core finds on the page shown, a line a rule with the first places."""
+    """What axe-core finds on the page shown, a line a rule with the first places.
+
+    On a busy machine a page may still be taking on its colours; what is found must be found again a moment later.
+    """
+    if _found(browser, axe):
+        time.sleep(5)
+        return _found(browser, axe)
+    return []
+
+
+def _found(browser: Browser, axe: str) -> list[str]:
     browser.js(axe)
     options = json.dumps({"resultTypes": ["violations"], "rules": {name: {"enabled": False} for name in LEFT_OUT}})
     browser.js(f"window.found = null; axe.run(document, {options}).then((all) => {{ window.found = all.violations; }})")
