@@ -85,7 +85,7 @@ say(
 )
 
 # %% [markdown]
-# Wherever the two halves of that sentence differ, *the leak has decided the order of the table.* The dark corners of PH2 fall into the
+# Wherever these two sentences differ, *the leak has decided the order of the table.* The dark corners of PH2 fall into the
 # lesion's cluster; without the leak they count as mistakes, with it they are deleted.
 #
 # Then compare "sd over seeds, one image" with the differences between rows. The paper gives one number and no seed:
@@ -165,16 +165,8 @@ say(
 # The printed HM and XOR of k-means, 130.8 and 41.3, look exchanged, as the table of the two shows. None of this proves with what
 # evaluation any row was made. It is the reason why they cannot be read without knowing.
 #
-# ## The claims, and the time
+# ## Time
 #
-# The claims that these rows can be set against ([the ledger](../book/ledger.md) explains the words):
-
-# %% tags=["hide-input"]
-from tutseg.report.ledger import claims_table
-
-claims_table("s3-net")
-
-# %% [markdown]
 # One picture takes this long, on one core:
 
 # %% tags=["hide-input"]
@@ -353,3 +345,13 @@ say(
 
 # %% tags=["hide-input"]
 lambdas.lambda_explorer(results / "lambda")
+
+# %% [markdown]
+# ## What the paper claims, and what these trials say
+#
+# [The ledger](../book/ledger.md) explains the words.
+
+# %% tags=["hide-input"]
+from tutseg.report.ledger import claims_table
+
+claims_table("s3-net")

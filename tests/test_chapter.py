@@ -50,7 +50,7 @@ ON_ONE_CORE = """
 def test_results_do_not_depend_on_jobs_or_cores(tmp_path, capsys):
     two = run_trials(TRIALS, tmp_path / "two", device="cpu", jobs=2)
     lines = capsys.readouterr().out.splitlines()
-    assert [line[:18] for line in lines] == ["cps         seed 0", "cps         seed 1"]
+    assert [line[:19] for line in lines] == ["cps          seed 0", "cps          seed 1"]
     one = run_trials(TRIALS, tmp_path / "one", device="cpu", jobs=1)
     assert outcome(two) == outcome(one)
     assert one[0].result["provenance"]["device"] == "cpu (1 threads)"
@@ -62,7 +62,7 @@ def test_results_do_not_depend_on_jobs_or_cores(tmp_path, capsys):
     capsys.readouterr()
     run_trials([*TRIALS[::-1], TRIALS[0]], tmp_path / "two", device="cpu")
     again = capsys.readouterr().out.splitlines()
-    assert [line[12:18] for line in again] == ["seed 1", "seed 0", "seed 0"]
+    assert [line[13:19] for line in again] == ["seed 1", "seed 0", "seed 0"]
 
 
 def test_the_first_error_is_raised_when_all_others_are_done(tmp_path, capsys):

@@ -119,5 +119,6 @@ def test_numbers_are_written_in_one_way():
         a=0.8123, b=[0.084, 0.02], c=["x", "y", "z"], d=[], e=HIGHER, f=7,
     )  # fmt: skip
     assert repr(sentence) == (
-        "81.2 %; 81.2 points; 2.0 to 8.4; x, y and z; none; higher; +5.1 points (95 % interval +3.0 to +7.2);   7"
+        "81.2\N{NO-BREAK SPACE}%; 81.2 points; 2.0 to 8.4; x, y and z; none; higher; "
+        "+5.1 points (95 % interval +3.0 to +7.2);   7"
     )

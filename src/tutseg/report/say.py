@@ -106,7 +106,7 @@ def _span(values: Iterable[float]) -> str:
 
 
 WAYS = {
-    "share": lambda value: f"{told(value)} %",
+    "share": lambda value: f"{told(value)}\N{NO-BREAK SPACE}%",
     "points": lambda value: f"{told(value)} points",
     "span": _span,
     "names": names,

@@ -92,7 +92,7 @@ def one_line(result: dict[str, Any]) -> str:
     view, scores = next(iter(result["scores"].items()))
     best = task_of(trial.method).best
     score, seconds = scores[best]["per_image"], sum(result["seconds"].values())
-    told = f"{trial.method:<12}seed {trial.seed}  {best.capitalize()} {score['mean']:.3f} over {score['n']} images"
+    told = f"{trial.method:<12} seed {trial.seed}  {best.capitalize()} {score['mean']:.3f} over {score['n']} images"
     return f"{told} ({view}), {seconds:.0f} s"
 
 
