@@ -193,6 +193,37 @@ CASES = [
     Case("size off the stride", train(size=40), ("size 40", "unet-s", "32 or 48")),
     Case("unknown method", train("dmefd"), ("method", "dmefd", "dme-fd")),
     Case("net for a method of one image", train("s3-net"), ("labelled", "s3-net", "tutseg methods")),
+    *(
+        Case(
+            f"change {given}",
+            [
+                "train",
+                "otsu",
+                "--data",
+                "synth",
+                "-d",
+                "n=4",
+                "-d",
+                "size=32",
+                "--size",
+                32,
+                "--out",
+                "out",
+                "--change",
+                given,
+            ],
+            (f"change {given.split('=')[0]} = ", says),
+        )
+        for given, says in {
+            "angle=abc": "valid number",
+            "angle=.inf": "finite",
+            "scale=0": "greater than 0",
+            "shear=90": "less than 90",
+            "hair=3": "valid boolean",
+        }.items()
+    ),
+    Case("pictures for a trained method", train("supervised", "--pictures", 3), ("pictures", "supervised", "segment")),
+    Case("change for a trained method", train("supervised", "--change", "angle=3"), ("change", "supervised")),
     Case("unknown net", train(net="unets"), ("net", "unets", "unet-s")),
     Case("unknown data", train(data="isic18"), ("data", "isic18", "isic2018")),
     Case("unknown method option", train("dme-fd", "-o", "tao=0.9"), ("tao", "tutseg methods dme-fd")),
@@ -214,6 +245,10 @@ CASES = [
     Case("name as a method option", train("dme-fd", "-o", "name=cps"), ("unknown option", "'name'")),
     Case("self as a method option", train("dme-fd", "-o", "self=1"), ("unknown option", "'self'")),
     Case("unknown data option", synth("-d", "clinik=a"), ("clinik", "clinic")),
+    *(
+        Case(f"{name} as a data option", synth("-d", f"{name}=x"), ("option of data synth", f"'{name}'", "clinic"))
+        for name in ("name", "root", "style")
+    ),
     Case("option without value", train("dme-fd", "-o", "tau"), ("tau", "name=value")),
     Case("unknown option", train("dme-fd", "--step", 3), ("--step", "--steps", "--help")),
     Case("no number", train(steps="many"), ("--steps", "integer", "--help")),

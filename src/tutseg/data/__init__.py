@@ -22,7 +22,7 @@ def source_names() -> list[str]:
     return [*READERS, *DRAWN, "folder"]
 
 
-def open_source(name: str, root: str | Path | None = None, **options: Any) -> "Source":
+def open_source(name: str, root: str | Path | None = None, /, **options: Any) -> "Source":
     """Find a data set by name.
 
     Parameters

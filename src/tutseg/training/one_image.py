@@ -9,12 +9,13 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image
+from pydantic import Field, TypeAdapter, ValidationError
 from torch import Tensor
 
 from tutseg.data.draw_canvas import Canvas
@@ -44,15 +45,16 @@ class Change:
     Parameters
     ----------
     angle, scale, shear : float
-        Degrees, factor and degrees, about the centre; what comes into view is the picture's mirror image.
+        Degrees, factor (> 0) and degrees in (-90, 90), about the centre; what comes into view is the picture's mirror
+        image.
     hair : bool
         Draw hairs over the picture; the mask stays.
     """
 
-    angle: float = 0.0
-    scale: float = 1.0
-    shear: float = 0.0
-    hair: bool = False
+    angle: Annotated[float, Field(strict=True, allow_inf_nan=False)] = 0.0
+    scale: Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)] = 1.0
+    shear: Annotated[float, Field(strict=True, gt=-90, lt=90)] = 0.0
+    hair: Annotated[bool, Field(strict=True)] = False
 
     @property
     def moves(self) -> bool:
@@ -82,11 +84,15 @@ class Change:
 
 
 def change_of(trial: Trial) -> Change:
-    """The trial's change; `InputError` for a field that there is not."""
+    """The trial's change; `InputError` for a field that there is not or a value that it cannot have."""
     for name in trial.change:
         if name not in asdict(Change()):
             raise unknown("field of change", name, asdict(Change()))
-    return Change(**trial.change)
+    try:
+        return TypeAdapter(Change).validate_python(trial.change)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        raise InputError(f"change {fault['loc'][0]} = {fault['input']!r}", fault["msg"]) from error
 
 
 def picture_seed(seed: int, picture: str) -> int:

@@ -37,21 +37,21 @@ def _quiet(stage: str, done: int, total: int) -> None:
 def environment() -> dict[str, str]:
     """What a number depends on besides its trial and the code it reaches: versions, commit, lock file.
 
-    The commit is git's; ``$TUTSEG_COMMIT`` names it where the sources travelled without their history.
+    The commit is ``$TUTSEG_COMMIT``, for sources that travelled without their history, else git's.
     """
     root = project_root()
     lock = root / "requirements.lock" if root else None
-    commit = os.environ.get("TUTSEG_COMMIT", "unknown")
-    if root and (root / ".git").exists():
+    commit = os.environ.get("TUTSEG_COMMIT", "")
+    if not commit and root and (root / ".git").exists():
         asked = subprocess.run(
             ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=12"], capture_output=True, text=True
         )
-        commit = asked.stdout.strip() or commit
+        commit = asked.stdout.strip()
     return {
         "tutseg": __version__,
         "python": platform.python_version(),
         "torch": torch.__version__,
-        "commit": commit,
+        "commit": commit or "unknown",
         "lock": sha256(lock.read_bytes())[:16] if lock and lock.exists() else "unknown",
     }
 

@@ -46,6 +46,7 @@ INHERITED = ("net", "size", "seed")  # what a parent has from a child that is tr
 NOT_TRAINED = ("labelled", "net", "steps", "batch", "fold", "protocol", "lr", "weight_decay", "schedule", "augment",
                "evaluations", "precision", "pretrained", "test_data", "test_options", "scored", "noise",
                "groups")  # fmt: skip
+OF_TASKS = {"change": ("one-image",), "pictures": ("one-image", "generate")}
 
 
 @dataclass(frozen=True)
@@ -236,7 +237,7 @@ def check(trial: Trial) -> None:
     Raises
     ------
     InputError
-        Unknown method, net or label noise, or fields that mean nothing to a method which trains no network.
+        Unknown method, net or label noise, or a field that means nothing to the method's task.
     """
     for kind, name, known in (("method", trial.method, methods.CARDS), ("net", trial.net, nets.CARDS)):
         if name not in known:
@@ -245,12 +246,14 @@ def check(trial: Trial) -> None:
         from tutseg.data.noise import style_of  # scipy with it
 
         style_of(trial.noise)
-    idle = [name for name in NOT_TRAINED if name in trial.given] if not task_of(trial.method).trains else []
-    if idle:
-        raise InputError(
-            f"trial field {idle[0]} means nothing to {trial.method}, which learns from one picture",
-            "leave it out, or take a trained method of `tutseg methods`",
-        )
+    task = task_of(trial.method)
+    idle = [name for name, tasks in OF_TASKS.items() if task.name not in tasks]
+    for name in (*idle, *(() if task.trains else NOT_TRAINED)):
+        if name in trial.given:
+            raise InputError(
+                f"trial field {name} means nothing to {trial.method}, a method of the task {task.name}",
+                "leave it out, or take another of `tutseg methods`",
+            )
 
 
 def only(spec: Spec, name: str) -> Spec:

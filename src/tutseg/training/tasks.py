@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tutseg.methods import CARDS, method_class
+from tutseg.errors import unknown
+from tutseg.methods import CARDS
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
@@ -51,7 +52,9 @@ TASKS = {
 
 def task_of(method: str) -> Task:
     """The task of a method that ``tutseg methods`` lists; `InputError` for another name."""
-    return TASKS[CARDS[method].kind] if method in CARDS else method_class(method)
+    if method not in CARDS:
+        raise unknown("method", method, CARDS)
+    return TASKS[CARDS[method].kind]
 
 
 @dataclass(frozen=True)
