@@ -4,7 +4,7 @@ BIN := .venv/bin
 export PYTHONHASHSEED := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup book test test-slow lint bench lock clean
+.PHONY: help setup book test test-slow lint bench gpu-first lock clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,10 @@ lint: setup ## style, formatting, pairs of notebooks, typed results
 
 bench: setup ## ratios of speed, measured in one run
 	$(BIN)/python benchmarks/run.py
+
+MINUTES ?= 12
+gpu-first: setup ## what a GPU is wanted for first, until MINUTES=12 are over; the same command goes on
+	$(BIN)/python tools/gpu_first.py $(MINUTES)
 
 lock: setup ## refresh requirements.lock and environment.yml from pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --upgrade --all-extras --no-emit-index-url --no-annotate --no-header pyproject.toml -o requirements.lock

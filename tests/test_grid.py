@@ -464,6 +464,57 @@ def test_ctrl_c_saves_every_trial_that_runs(tmp_path, runs, undisturbed):
     assert [kept(runs / trial.id) for trial in trials] == undisturbed[1]
 
 
+def test_when_the_time_is_up_a_training_is_saved_and_none_begins(tmp_path, runs, undisturbed):
+    spec, begun = read_spec(slow_pair(tmp_path)), []
+
+    def attempt(trial, root, device, report):
+        begun.append(trial)
+        ring = lambda stage, done, total: (stage, done) == ("train", 7) and signal.raise_signal(signal.SIGALRM)
+        return grid._attempt(trial, root, device, ring)
+
+    with grid.within(60):
+        run_serial(spec, device="cpu", attempt=attempt)
+    assert begun == [spec.trials[0]]
+    assert [state for _, state, _ in states(spec)] == ["started", "missing"]
+    assert run_serial(spec, device="cpu") == []
+    assert [kept(runs / trial.id) for trial in spec.trials] == undisturbed[1]
+
+
+def test_the_clock_rings_by_itself_even_where_ctrl_c_is_ignored_and_is_quiet_afterwards():
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        start = time.monotonic()
+        with grid.within(0.002):
+            time.sleep(30)
+        assert time.monotonic() - start < 10
+        with grid.within(None), grid.within(60):
+            pass
+        assert signal.getitimer(signal.ITIMER_REAL)[0] == 0
+    finally:
+        signal.signal(signal.SIGINT, before)
+    with pytest.raises(KeyboardInterrupt), grid.within(60):
+        raise KeyboardInterrupt
+
+
+@pytest.mark.slow
+def test_the_list_for_a_gpu_ends_in_time_goes_on_and_comes_to_its_end(tmp_path, runs):
+    grid_of = {"seed": [0, 1], "method": ["supervised", "dme-fd"]}
+    path = write(tmp_path, paper="dme-fd", defaults=TINY | {"data_options": DRAWN, "steps": 2000}, grid=grid_of)
+    tool = Path(__file__).parents[1] / "tools" / "gpu_first.py"
+    line = [sys.executable, tool, "--spec", path, "--out", tmp_path / "out", "--device", "cpu"]
+    start = time.monotonic()
+    assert subprocess.run([*line, "0.2"], check=False).returncode == 0
+    assert time.monotonic() - start < 90
+    done = [state for _, state, _ in states(read_spec(path))]
+    assert "done" not in done[1:] and done[3] == "missing"
+    short = write(tmp_path, paper="dme-fd", defaults=TINY | {"data_options": DRAWN}, grid=grid_of)
+    assert subprocess.run([*line, "9"], check=False).returncode == 0
+    assert [state for _, state, _ in states(read_spec(short))] == ["done"] * 4
+    rows = (tmp_path / "out" / "dme-fd" / "tiny" / "trials.csv").read_text().splitlines()
+    assert len(rows) == 1 + 2 * 1 + 2 * 3  # DME-FD is scored by branch and as an ensemble
+    assert json.loads((tmp_path / "out" / "dme-fd" / "tiny" / "step.json").read_text())["net"] == "unet-s"
+
+
 @pytest.mark.slow
 def test_sixty_trials_killed_three_times_end_with_the_same_table(tmp_path, runs, monkeypatch):
     path = tiny(tmp_path, 60, broken=1)

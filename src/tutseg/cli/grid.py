@@ -15,6 +15,7 @@ from tutseg.errors import InputError
         "tutseg grid experiments/dme-fd/isic2018-96.yaml --status",
         "tutseg grid SPEC.yaml --jobs 4",
         "tutseg grid SPEC.yaml --shard 0/4",
+        "tutseg grid SPEC.yaml --minutes 12",
         "tutseg grid SPEC.yaml --executor snakemake --jobs 4 --gpus 1",
         "tutseg grid SPEC.yaml --executor snakemake --profile slurm --jobs 50 --gpus 8",
     ),
@@ -36,6 +37,9 @@ def grid(
         bool, typer.Option("--status", help="Only say what is done and how long the rest takes.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list the trials that would run.")] = False,
+    minutes: Annotated[
+        float | None, typer.Option(min=0.01, help="Stop after so long; every training saves its state (serial).")
+    ] = None,
     shard: Annotated[str, typer.Option(help="k/n: every n-th trial from the k-th, for n processes (serial).")] = "0/1",
     only: Annotated[str, typer.Option(metavar="ID", help="Only this trial.")] = "",
     collect: Annotated[
@@ -58,6 +62,8 @@ def grid(
     folder = str(root) if root else None
     if executor not in ("serial", "snakemake"):
         raise InputError(f"--executor {executor} is unknown", "choose serial or snakemake")
+    if minutes and executor != "serial":
+        raise InputError("--minutes is for this machine alone", "leave out --executor, or end the cluster's jobs there")
     if collect:
         print(write_evidence(trials.named, collect / trials.evidence, trials.keep, trials.maps))
     if contours:
@@ -81,12 +87,13 @@ def grid(
             work.run_snakemake(trials, spec, folder, device, jobs or 1, gpus, retries, profile, dry_run=True)
         return
     jobs = jobs or max(1, processes(device) // int(n))
-    failed = []
+    failed = None
     if executor == "snakemake" and not status:
         failed = work.run_snakemake(trials, spec, folder, device, jobs, gpus, retries, profile)
     elif not status:
         display = lambda calls: Display(calls, jobs, "trials")
-        failed = work.run_serial(trials, folder, device, (int(k), int(n)), retries, jobs, display)
+        with work.within(minutes):
+            failed = work.run_serial(trials, folder, device, (int(k), int(n)), retries, jobs, display)
     left = work.forecast(trials, jobs)
     shown = left
     if not as_json:
@@ -98,6 +105,6 @@ def grid(
     if status or not only:  # a job of Snakemake speaks of its failure alone
         show([shown], as_json, trials.name, columns)
     errors = {row["name"]: row["error"] for row in work.failures(trials)}
-    for trial in failed if not status else [t for t in trials.trials if t.id in errors]:
+    for trial in [t for t in trials.trials if t.id in errors] if failed is None else failed:
         print(f"failed: {trial.id}: {errors.get(trial.id, 'killed')} ({trial.command})", file=sys.stderr)
     raise typer.Exit(1 if failed else 0)
