@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from tutseg.losses import bce, bce_dice, soft_dice
+from tutseg.losses import bce, bce_dice, signed_distance, soft_dice
 
 
 @pytest.fixture
@@ -90,3 +90,48 @@ def test_gradient_against_finite_differences():
         up, down = (numpy_losses(logits + s, target) for s in (step, -step))
         slope = 0.5 * ((up[0].mean() + up[1]) - (down[0].mean() + down[1])) / 2e-2
         assert leaf.grad[index].item() == pytest.approx(slope, rel=1e-3, abs=1e-6)
+
+
+def brute_signed_distance(mask):
+    """The formula of SAM-KD section 2.1 pixel by pixel, over lists of border pixels; then each side by its largest."""
+    h, w = mask.shape
+    inside = {(i, j) for i in range(h) for j in range(w) if mask[i, j]}
+    border = [(i, j) for i, j in inside if not {(i - 1, j), (i + 1, j), (i, j - 1), (i, j + 1)} <= inside]
+    phi = np.zeros((h, w))
+    for i in range(h):
+        for j in range(w):
+            nearest = min(np.hypot(i - k, j - m) for k, m in border)
+            phi[i, j] = -nearest if (i, j) in inside else nearest
+    for side in (phi < 0, phi > 0):
+        if side.any():
+            phi[side] /= np.abs(phi[side]).max()
+    return phi
+
+
+def test_signed_distance_against_every_pair_of_pixels():
+    rng = np.random.default_rng(0)
+    masks = np.zeros((6, 13, 17), bool)
+    masks[0, 3:10, 4:13] = True
+    masks[1] = rng.random((13, 17)) > 0.3  # ragged, many holes, at the edges too
+    masks[2, :5, :6] = masks[2, 8:, 9:] = True  # two lesions, cut off by the edge
+    masks[3, 6, 8] = True  # one pixel: all border
+    masks[4] = True  # no outside: the border is the picture's edge
+    masks[5] = rng.random((13, 17)) > 0.9
+    got = signed_distance(torch.from_numpy(masks[:, None]).float())
+    assert got.shape == (6, 1, 13, 17) and got.dtype == torch.float32
+    for mask, phi in zip(masks, got[:, 0].numpy(), strict=True):
+        np.testing.assert_allclose(phi, brute_signed_distance(mask), atol=1e-6)
+
+
+def test_signed_distance_of_a_disc_and_of_nothing():
+    y, x = torch.meshgrid(torch.arange(33) - 16, torch.arange(33) - 16, indexing="ij")
+    disc = (x.square() + y.square() <= 100).float()
+    phi, nothing = signed_distance(torch.stack([disc, torch.zeros(33, 33)])[:, None])[:, 0]
+    assert not nothing.any()
+    assert phi.abs().max() == 1 and phi[16, 16] == -1 and phi.min() == -1
+    for turned in (phi.flip(0), phi.flip(1), phi.T):
+        torch.testing.assert_close(turned, phi)
+    ring = (disc > 0) & (torch.nn.functional.avg_pool2d(disc[None, None], 3, 1, 1)[0, 0] < 1)
+    assert (phi[ring] <= 0).all() and phi[16, 6] == 0 and phi[16, 5] > 0
+    assert (phi[disc > 0] <= 0).all() and (phi[disc == 0] > 0).all()
+    assert (phi[16, :17].diff() < 0).all()  # falls all the way from the edge to the centre

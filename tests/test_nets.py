@@ -23,7 +23,7 @@ NARROW = {
     "swin-unet-t": {"embed": 12},
 }
 # where an encoder was trained on other statistics than ImageNet's
-STATISTICS = {"lite0-unet": ([0.5, 0.5, 0.5], [0.5, 0.5, 0.5])}
+STATISTICS = {name: ([0.5, 0.5, 0.5], [0.5, 0.5, 0.5]) for name in ("lite0-unet", "lite0-unet-sdf")}
 
 
 def make(name: str, size: int) -> nn.Module:
@@ -117,7 +117,8 @@ class TestContract:
 
     def test_gradient_reaches_every_parameter(self, name):
         net = make(name, 64)
-        net(images(2, 64)).logits.square().mean().backward()
+        out = net(images(2, 64))
+        sum(said.square().mean() for said in (out.logits, *out.heads.values())).backward()
         idle = [n for n, p in net.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
         assert idle == []
 
@@ -168,6 +169,17 @@ def test_swin_bottleneck(size, grid):
     assert out.bottleneck.var(dim=1, unbiased=False).sub(1).abs().max() < 1e-2
 
 
+@pytest.mark.parametrize("name", ["mobilenet-unet", "lite0-unet"])
+def test_a_second_head_leaves_the_first_as_it_was(name):
+    """Of one seed, the mask is that of the net with one head; the distance comes from the same decoder."""
+    x, alone, both = images(2, 64), make(name, 64), make(f"{name}-sdf", 64)
+    out, half = both(x, features=True), torch.nn.functional.interpolate
+    assert torch.equal(out.logits, alone(x).logits)
+    by_hand = torch.tanh(half(both.sdf(out.decoded), scale_factor=2.0, mode="bilinear"))
+    torch.testing.assert_close(out.heads["sdf"], by_hand)
+    assert out.heads["sdf"].abs().max() <= 1 and both(x).heads.keys() == {"sdf"}
+
+
 def test_swin_skips_are_what_a_stage_begins_with():
     net, x = make("swin-unet", 64), images(1, 64)
     first = net.encoder.patch_embed(net.normalise(x))
@@ -210,6 +222,7 @@ class TestPretrained:
         ("net", "module", "one"),
         [
             ("mobilenet-unet", mobilenet_unet, "blocks.6.0.conv_pwl.weight"),
+            ("mobilenet-unet-sdf", mobilenet_unet, "blocks.6.0.conv_pwl.weight"),
             ("swin-unet", swin_unet, "layers.2.blocks.5.mlp.fc1.weight"),
             ("swin-unet-t", swin_unet, "layers.3.downsample.reduction.weight"),
         ],

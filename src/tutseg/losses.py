@@ -1,7 +1,9 @@
 """Segmentation losses that more than one method uses; all in float32, whatever the precision of the logits."""
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from scipy import ndimage
 from torch import Tensor
 
 
@@ -45,3 +47,31 @@ def bce(logits: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
 def bce_dice(logits: Tensor, target: Tensor) -> Tensor:
     """``0.5 (BCE + soft Dice)``: DME-FD's supervised, CPS and mask-ensemble loss (`L_bce,dice`)."""
     return 0.5 * (bce(logits, target) + soft_dice(torch.sigmoid(logits.float()), target))
+
+
+def signed_distance(mask: Tensor) -> Tensor:
+    """The second head's target: SAM-KD's signed distance function of section 2.1, each side brought to [-1, 1].
+
+    ``phi(x)`` is the Euclidean distance to the nearest pixel of the border: with a minus inside, 0 on the border, with
+    a plus outside. The border belongs to the region: its pixels that have a neighbour (of four) outside, or lie at the
+    picture's edge. The paper leaves phi in pixels; here each side is divided by its largest value, as DTC does, since a
+    head with tanh could not say more.
+
+    Parameters
+    ----------
+    mask : Tensor
+        ``(B, 1, H, W)`` in {0, 1}.
+
+    Returns
+    -------
+    Tensor
+        float32, of the mask's shape and on its device. All 0 where the mask is empty: there is no border.
+    """
+    maps = np.zeros(mask.shape, np.float32)
+    for inside, phi in zip(mask[:, 0].cpu().numpy() > 0, maps[:, 0], strict=True):
+        if inside.any():
+            border = inside & ~ndimage.binary_erosion(inside)
+            distance = ndimage.distance_transform_edt(~border)
+            for side, sign in ((inside, -1), (~inside, 1)):
+                phi[side] = sign * distance[side] / max(distance[side].max(initial=0), 1)
+    return torch.from_numpy(maps).to(mask.device)

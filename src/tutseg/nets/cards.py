@@ -75,6 +75,32 @@ register(
     weights="efficientnet-lite0",
 )
 register(
+    name="mobilenet-unet-sdf",
+    module="tutseg.nets.two_heads",
+    paper="SAM-KD",
+    stride=32,
+    published_size=256,
+    published_millions=2.9,
+    parameters=2_903_394,
+    source="mobilenet-unet and a head for the signed distance",
+    weights="mobilenetv2",
+    gives=("encode", "decoded", "sdf"),
+    encoder="mobilenet",
+)
+register(
+    name="lite0-unet-sdf",
+    module="tutseg.nets.two_heads",
+    paper="none",
+    stride=32,
+    published_size=224,
+    published_millions=None,
+    parameters=3_350_050,
+    source="lite0-unet and a head for the signed distance",
+    weights="efficientnet-lite0",
+    gives=("encode", "decoded", "sdf"),
+    encoder="lite0",
+)
+register(
     name="unet",
     module="tutseg.nets.unet",
     paper="SAM-KD",
