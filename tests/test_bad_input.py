@@ -344,7 +344,7 @@ def test_grey_masks_are_thresholded_with_a_notice(tutseg, here):
     assert said.code == 0
     assert said.err.startswith("tutseg: notice: ") and said.err.count("\n") == 1
     assert "grey values" in said.err and "127" in said.err and "masks/p0" in said.err
-    from tutseg.data.folders import read_mask
+    from tutseg.data.masks import read_mask
 
     with pytest.warns(UserWarning, match="grey"):
         assert read_mask(here / "masks/p03.png")[0, :2].tolist() == [0, 1]

@@ -10,14 +10,9 @@ import pytest
 from PIL import Image
 
 from tutseg.data import open_source, source_names
-from tutseg.data.folders import (
-    GreyMaskWarning,
-    list_images,
-    pair_by_stem,
-    read_image,
-    read_mask,
-    to_uint8,
-)
+from tutseg.data.decode import read_image, to_uint8
+from tutseg.data.folders import list_images, pair_by_stem
+from tutseg.data.masks import GreyMaskWarning, read_mask
 from tutseg.data.read_dermoscopy import _ph2_sheet, _ph2_text
 from tutseg.data.readers import READERS
 from tutseg.errors import InputError

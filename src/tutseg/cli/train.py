@@ -148,7 +148,7 @@ def segment(
     import numpy as np
     from PIL import Image
 
-    from tutseg.data.folders import read_image
+    from tutseg.data.decode import read_image
     from tutseg.data.loader import shrink
     from tutseg.methods import CARDS, build_method
     from tutseg.methods.one_image.clusters import RULES, choose
@@ -184,7 +184,8 @@ def score(
     batch: Annotated[int, typer.Option(min=1, help="Pictures in a pooled batch.")] = 5,
     as_json: Json = False,
 ) -> None:
-    from tutseg.data.folders import list_images, pair_by_stem, read_mask
+    from tutseg.data.folders import list_images, pair_by_stem
+    from tutseg.data.masks import read_mask
     from tutseg.metrics import score as scores_of
 
     pairs = pair_by_stem(list_images(predicted), list_images(truth))

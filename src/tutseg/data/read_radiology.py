@@ -7,17 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from tutseg.data.folders import (
-    Item,
-    PictureSource,
-    SizeMismatchError,
-    as_rgb,
-    choose,
-    list_images,
-    official_parts,
-    pair_items,
-    to_uint8,
-)
+from tutseg.data.decode import as_rgb, to_uint8
+from tutseg.data.folders import Item, PictureSource, choose, list_images, official_parts, pair_items
+from tutseg.data.masks import SizeMismatchError
 from tutseg.errors import InputError
 
 LUNG_WINDOW = (-1350.0, 150.0)

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from tutseg.data import DRAWN, find_root, open_source, source_names
 from tutseg.data.cards import card
-from tutseg.data.folders import MASK_SUFFIX, PICTURES, PictureSource, SizeMismatchError, mask_stem
+from tutseg.data.folders import MASK_SUFFIX, PICTURES, PictureSource, mask_stem
 from tutseg.data.leaks import as_words, leaks_of, near_limit, near_pairs, perceptual_hash
+from tutseg.data.masks import SizeMismatchError
 from tutseg.data.readers import READERS
 from tutseg.data.splits import PROTOCOLS, make_split
 from tutseg.errors import InputError, unknown

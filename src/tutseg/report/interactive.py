@@ -21,7 +21,7 @@ from typing import Any, ClassVar
 import numpy as np
 from PIL import Image
 
-from tutseg.data.folders import png_bytes
+from tutseg.data.decode import png_bytes
 from tutseg.files import sha256
 from tutseg.report.shown import Shown
 

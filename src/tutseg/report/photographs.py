@@ -13,7 +13,7 @@ from matplotlib import colormaps
 from matplotlib.figure import Figure as Canvas
 from PIL import Image
 
-from tutseg.data.folders import png_bytes
+from tutseg.data.decode import png_bytes
 from tutseg.data.sample import Source
 from tutseg.report.figure import PALETTE
 from tutseg.report.pictures import with_contour

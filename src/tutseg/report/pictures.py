@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 from scipy.ndimage import binary_dilation, binary_erosion
 
-from tutseg.data.folders import png_bytes
+from tutseg.data.decode import png_bytes
 from tutseg.data.sample import Source
 from tutseg.files import atomic_write
 

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torch.nn.functional import interpolate
 
-from tutseg.data.folders import png_bytes, read_array
+from tutseg.data.decode import png_bytes, read_array
 from tutseg.data.loader import Pictures
 from tutseg.errors import InputError
 from tutseg.files import atomic_write

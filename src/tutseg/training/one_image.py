@@ -18,9 +18,9 @@ from PIL import Image
 from pydantic import Field, TypeAdapter, ValidationError
 from torch import Tensor
 
+from tutseg.data.decode import png_bytes
 from tutseg.data.draw_canvas import Canvas
 from tutseg.data.draw_dermoscopy import hairs
-from tutseg.data.folders import png_bytes
 from tutseg.errors import InputError, unknown
 from tutseg.files import atomic_write, json_of, sha256
 from tutseg.methods import build_method

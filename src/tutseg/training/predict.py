@@ -8,7 +8,8 @@ import torch
 from PIL import Image
 from torch.nn.functional import interpolate
 
-from tutseg.data.folders import list_images, png_bytes, read_image
+from tutseg.data.decode import png_bytes, read_image
+from tutseg.data.folders import list_images
 from tutseg.data.loader import shrink
 from tutseg.errors import InputError
 from tutseg.files import atomic_write
