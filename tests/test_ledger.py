@@ -206,6 +206,14 @@ def test_a_drawn_cell_tells_value_n_setup_and_command(run, collected):
     assert json.loads(json.dumps(shown.as_rows())) == shown.as_rows()
 
 
+def test_a_share_of_labels_is_printed_with_the_papers_number_of_them():
+    labels = [label for block in paper_table("dme-fd", 1, ()).blocks for label, _ in block.lines]
+    assert labels[0] == "SupOnly, 59 labels = 2 %" and {f"Ours, {n} labels = {n // 29} %" for n in (29, 59)} < {*labels}
+    assert "SupOnly, 2955 labels = 100 %" in labels
+    headings = [block.heading for block in paper_table("dme-fd", 3, ()).blocks]
+    assert headings == [f"data {data}, {n} labels = 4 %" for data, n in (("isic2018", 118), ("ham10000", 320))]
+
+
 def test_the_forest_plot_has_every_attempted_claim_and_takes_the_pages_colours(run, collected):
     found = verdicts("dme-fd", collected(*duel(run, 0.03)))
     attempted = [item.claim.id for item in found if item.setups]

@@ -92,7 +92,7 @@ def test_a_share_table_sets_the_paper_beside_each_cell(evidence):
     rows = {"supervised": "SupOnly", "dme-fd": "Ours"}
     found = by_share(evidence, rows)
     table = share_table(found, "dme-fd", 1, rows, data="isic2018")
-    assert table.heads == ("method", "4 % labelled", "8 % labelled")
+    assert table.heads == ("method", "118 | 9 labels = 4 %", "236 | 9 labels = 8 %")
     cells = {row[0]: row[1:] for row in table.rows}
     assert cells["dme-fd"][0].startswith("82.06 | 75.0 ± 7.1 [") and cells["dme-fd"][0].endswith("n=2")
     assert cells["dme-fd"][1].startswith("84.00 | 90.0 ± – [90.0 to 90.0 (images only)]")

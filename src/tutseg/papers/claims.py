@@ -25,6 +25,7 @@ from tutseg.papers.tables import (
     paper_folder,
     papers,
     read_yaml,
+    said,
     trial_of,
 )
 
@@ -359,7 +360,7 @@ def decide(
             return Verdict("not attempted", why)
         found.append(matrix)
     pairs = tuple(
-        _pair(f"{_label(better)} − {_label(worse)}", _printed(claim, better, worse), matrix)
+        _pair(f"{_label(claim, better)} − {_label(claim, worse)}", _printed(claim, better, worse), matrix)
         for (better, worse), matrix in zip(claim.pairs, found, strict=True)
     )
     if lacking := Verdict("inconclusive", "", pairs).lacking:
@@ -422,8 +423,8 @@ def _fallen(claim: Claim, matrices: list[np.ndarray]) -> list[int]:
     return sorted(fallen)
 
 
-def _label(side: Side) -> str:
-    words = (f"{100 * float(v):g} % labelled" if k == "labelled" else f"{k} {v}" for k, v in side.setting.items())
+def _label(claim: Claim, side: Side) -> str:
+    words = said(claim.paper, side.setting, claim.setting)
     return " ".join([side.row, *(f"({word})" for word in words)])
 
 

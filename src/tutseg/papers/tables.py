@@ -174,6 +174,12 @@ class Paper(_Strict):
         count = self.training.get(data)
         return int(share * count + 1e-9) if count and share < 1 else None
 
+    def counted(self, share: str, data: str = "") -> str:
+        """A labelled share in words, with its number where the paper says of how many: "59 labels = 2 %"."""
+        per_cent, every = f"{100 * float(share):g} %", self.training.get(data)
+        count = every if float(share) == 1 else self.labels(data, float(share))
+        return f"{count} labels = {per_cent}" if count else f"{per_cent} labelled"
+
     def table(self, number: int) -> Table:
         """The table of that number; `InputError` names the ones there are."""
         for table in self.tables:
@@ -284,6 +290,12 @@ def find_cells(paper: str, number: int, row: str, metric: str, setting: Mapping[
         for cell in load_cells(paper, number)
         if cell.row == row and cell.metric == metric and setting.items() <= cell.setting.items()
     ]
+
+
+def said(paper: str, entries: Mapping[str, str], setting: Mapping[str, str] = {}) -> list[str]:
+    """Entries of a cell's setting in words; the whole `setting` may name the data set that a share is of."""
+    data = {**setting, **entries}.get("data", "")
+    return [load_paper(paper).counted(v, data) if k == "labelled" else f"{k} {v}" for k, v in entries.items()]
 
 
 def trial_of(paper: str, row: str, setting: Mapping[str, str], reading: str = "") -> dict[str, Any]:

@@ -2,11 +2,11 @@
 
 from tutseg.papers.cells import coverage
 from tutseg.papers.claims import MEANING, Claim, Pair, weakest
-from tutseg.papers.tables import load_paper, papers
+from tutseg.papers.tables import load_paper, papers, said
 from tutseg.papers.verdicts import Decided, InSetup, counts, lettered, verdicts
 from tutseg.report.forest import forest
 from tutseg.report.markdown import plain, raw, table
-from tutseg.report.paper_table import paper_table, said
+from tutseg.report.paper_table import paper_table
 from tutseg.report.power import power_part
 from tutseg.report.table import Table
 from tutseg.training.evidence import Finished, read_evidence
@@ -84,7 +84,7 @@ def _ours(claim: Claim, pair: Pair) -> str:
 
 
 def where(item: Decided) -> str:
-    return ", ".join([*(said(k, v) for k, v in item.claim.setting.items()), item.claim.metric])
+    return ", ".join([*said(item.claim.paper, item.claim.setting), item.claim.metric])
 
 
 def tables_part() -> str:

@@ -7,7 +7,7 @@ from string import ascii_lowercase
 from typing import Any
 
 from tutseg.papers.cells import Entry, entries
-from tutseg.papers.tables import load_paper
+from tutseg.papers.tables import load_paper, said
 from tutseg.report.table import folded, html_table, scrolling
 from tutseg.training.evidence import Finished
 
@@ -177,11 +177,6 @@ def _number(entry: Entry, value: float, spread: float | None = None) -> str:
     return f"{value:.{digits}f}" + ("" if spread is None else f" ± {spread:.{digits}f}")
 
 
-def said(key: str, value: str) -> str:
-    """One entry of a setting in words."""
-    return f"{100 * float(value):g} % labelled" if key == "labelled" else f"{key} {value}"
-
-
 def paper_table(paper: str, number: int, evidence: Sequence[Finished] | None = None) -> PaperTable:
     """A paper's table with ours in each cell.
 
@@ -195,14 +190,19 @@ def paper_table(paper: str, number: int, evidence: Sequence[Finished] | None = N
     for entry in found:
         lines.setdefault(entry.cell.position.partition("c")[0], []).append(entry)
     everywhere = set.intersection(*(set(entry.cell.setting.items()) for entry in found))
+    if "data" not in dict(everywhere):  # of how many pictures a share is depends on the data set
+        everywhere = {(key, value) for key, value in everywhere if key != "labelled"}
     headings: dict[str, tuple[list[str], dict[str, dict[str, Entry]]]] = {}
     for line in lines.values():
         common = dict(set.intersection(*(set(entry.cell.setting.items()) for entry in line)))
+        if "data" not in common:
+            common.pop("labelled", None)
         for entry in line:
             cell = entry.cell
-            heading = ", ".join(said(k, v) for k, v in cell.setting.items() if k not in common)
-            own = [item for item in cell.setting.items() if item[0] in common and item not in everywhere]
-            label = ", ".join([cell.row, *(said(k, v) for k, v in own)])
+            told = lambda own, cell=cell: said(paper, own, cell.setting)
+            heading = ", ".join(told({k: v for k, v in cell.setting.items() if k not in common}))
+            own = {k: v for k, v in cell.setting.items() if k in common and (k, v) not in everywhere}
+            label = ", ".join([cell.row, *told(own)])
             metrics, rows = headings.setdefault(heading, ([], {}))
             metrics += [cell.metric] if cell.metric not in metrics else []
             rows.setdefault(label, {})[cell.metric] = entry
@@ -216,7 +216,7 @@ def paper_table(paper: str, number: int, evidence: Sequence[Finished] | None = N
         paper,
         number,
         load_paper(paper).table(number).caption.rstrip("."),
-        ", ".join(said(k, v) for k, v in found[0].cell.setting.items() if (k, v) in everywhere),
+        ", ".join(said(paper, {k: v for k, v in found[0].cell.setting.items() if (k, v) in everywhere})),
         tuple(blocks),
         dict(zip(setups, ascii_lowercase, strict=False)),
         {reason: i for i, reason in enumerate(reasons, 1)},

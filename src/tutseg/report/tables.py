@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tutseg.files import canonical_json
-from tutseg.papers.tables import find_cells
+from tutseg.papers.tables import find_cells, load_paper
 from tutseg.report.groups import (
     Difference,
     Group,
@@ -61,12 +61,11 @@ def method_table(groups: Sequence[Group], paper: str, number: int, rows: Mapping
         What the paper's cells have in common, such as ``data="isic2018", labelled=0.02``.
     """
     score = groups[0].score
-    shares = sorted({item.trial.labelled for group in groups for item in group.trials})
-    ours = " and ".join(map(labels, shares))
-    theirs = f", the paper's with {labels(setting['labelled'])}" if "labelled" in setting else ""
-    caption = f"{score.capitalize()}{theirs}, ours with {ours}"
+    theirs = f"{heading(score)} (Table {number})"
+    if "labelled" in setting:
+        theirs = f"{load_paper(paper).counted(setting['labelled'], setting.get('data', ''))}, {theirs}"
     printed = {group.name: printed_cell(paper, number, rows.get(group.name, ""), score, **setting) for group in groups}
-    return score_table(groups, caption, {f"paper, {heading(score)} (Table {number})": printed})
+    return score_table(groups, f"{score.capitalize()}, the paper's and ours", {f"paper, {theirs}": printed})
 
 
 def labels(labelled: float) -> str:
@@ -94,11 +93,18 @@ def score_table(groups: Sequence[Group], caption: str, beside: dict[str, dict[st
         spread = told(group.image_spread, group.score, decimals=0)
         lines.append((group.name, *others, mean, told_interval(group.values, group.score), group.n, spread))
     heads = (
-        "system", *beside, f"ours, {heading(groups[0].score)} (± sd over seeds)", "95 % interval",
+        "system", *beside, f"ours{_with_labels(groups)}, {heading(groups[0].score)} (± sd over seeds)", "95 % interval",
         "n = seeds × images", "sd over images",
     )  # fmt: skip
     trials = [item for group in groups for item in group.trials]
     return Table(heads, tuple(lines), caption, unfinished(trials), provenance(trials, commands=True))
+
+
+def _with_labels(groups: Sequence[Group]) -> str:
+    """How many labelled pictures all groups have, and which share that is, if it is the same."""
+    counts = {(item.n.get("labelled"), item.trial.labelled) for group in groups for item in group.trials}
+    count, labelled = counts.pop() if len(counts) == 1 else (None, 0)
+    return "" if not count else f", {count} labels" + f" = {100 * labelled:g} %" * (labelled <= 1)
 
 
 def by_share(folder: Path, methods: Iterable[str], score: str = "dice") -> dict[str, list[Group]]:
@@ -123,7 +129,7 @@ def differences_by_share(found: Mapping[str, Sequence[Group]], reference: str) -
 def share_table(
     found: Mapping[str, Sequence[Group]], paper: str, number: int, rows: Mapping[str, str], **setting: Any
 ) -> Table:
-    """Methods by labelled share, each cell "paper | ours ± sd over seeds [95 % interval] n seeds".
+    """Methods by labelled share, each cell "paper | ours ± sd over seeds [95 % interval] n seeds", heads the same.
 
     Parameters
     ----------
@@ -149,8 +155,13 @@ def share_table(
             printed = printed_cell(paper, number, row, score, labelled=share, **setting).split(" ± ")[0]
             cells[method].append(f"{printed} | {text}")
     n = sorted({group.values.shape[1] for group in every})
+    heads = []
+    for groups in found.values():
+        share, ours = groups[0].trials[0].trial.labelled, groups[0].trials[0].n["labelled"]
+        theirs = load_paper(paper).labels(setting.get("data", ""), share) or "all"
+        heads.append(f"{theirs} | {ours} labels = {100 * share:g} %" if share <= 1 else f"{ours} labels")
     return Table(
-        ("method", *found),
+        ("method", *heads),
         tuple(tuple(line) for line in cells.values()),
         f"{heading(score)}: the paper's Table {number} | ours ± sd over seeds [95 % interval], "
         f"n seeds × {'/'.join(map(str, n))} test images",
