@@ -17,7 +17,7 @@ from tutseg.audit.patterns import gaps, labels
 from tutseg.audit.promises import promise_checks
 from tutseg.audit.repeats import repeats
 from tutseg.audit.rows import Line, lines_of
-from tutseg.audit.usertable import read_table
+from tutseg.audit.usertable import UserTable, read_table
 
 SEVERITIES = ("impossible", "inconsistent", "suspicious")
 
@@ -64,12 +64,17 @@ def audit_cells(
     return [outcome for outcome in examine(cells, facts, text) if not outcome.holds]
 
 
+def audit_table(table: UserTable) -> list[Finding]:
+    """What is found in a results table of one's own, see `read_table`."""
+    return numbered([*table.aside, *audit_cells(table.cells)])
+
+
 def audit_csv(path: str | Path) -> list[Finding]:
-    """Audit any results table, tidy or wide (see `read_table`).
+    """Audit any results table, wide or tidy (see `read_table`).
 
     Raises
     ------
     InputError
         The file cannot be read as a table; names line and column.
     """
-    return audit_cells(read_table(Path(path)))
+    return audit_table(read_table(Path(path)))

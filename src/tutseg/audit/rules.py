@@ -45,6 +45,9 @@ RULES = {
     for rule in (
         Rule("out-of-range", "impossible", "A share lies in [0, 1]; a distance or an area is not negative.",
              "the column shows what its heading says", (_TYPO, "the heading stands over the wrong column")),
+        Rule("mixed-units", "suspicious", "A column is in per cent or in fractions, not in both.",
+             "every number of a column has the unit of its heading",
+             ("a true value below one per cent", "rows were copied from papers that print another unit"), law=False),
         Rule("spread-too-large", "impossible", "The deviation of shares with mean m is at most sqrt(2 m (1 - m)).",
              "the spread is a standard deviation over two or more values", (_TYPO, "the unit of the spread differs")),
         Rule("jaccard-below-bound", "impossible", "mean(J) >= f(mean D), because f(D) = D/(2 - D) is convex.",

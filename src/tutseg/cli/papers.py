@@ -1,5 +1,6 @@
 """The papers: their tables beside ours, their claims, their arithmetic."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -97,7 +98,8 @@ def audit(
     check: Annotated[bool, typer.Option("--check", help="Exit with 1 if something is impossible.")] = False,
     as_json: Json = False,
 ) -> None:
-    from tutseg.audit.examine import SEVERITIES, audit_csv
+    from tutseg.audit.examine import SEVERITIES, audit_table
+    from tutseg.audit.usertable import read_table
 
     if x:
         from tutseg.papers.contradictions import reconcile
@@ -114,16 +116,28 @@ def audit(
         table = what is not None and what not in papers() and Path(what).exists()
         if not table and what not in (None, *papers()):
             raise unknown("paper or file", what, papers())
-    findings = audit_csv(what) if table else audit_all() if what is None else audit_paper(what)
+    own = read_table(Path(what)) if table else None
+    findings = audit_table(own) if own else audit_all() if what is None else audit_paper(what)
     if as_json:
-        show([{"name": finding.id, **finding.as_dict()} for finding in findings], True, "audit")
+        columns = {"name": f"{what}: columns", "severity": "note", "read": own.metrics, "not_read": own.unread,
+                   "columns": [asdict(column) for column in own.columns]} if own else None  # fmt: skip
+        show(
+            [*([columns] if columns else []), *({"name": finding.id, **finding.as_dict()} for finding in findings)],
+            True,
+            "audit",
+        )
     else:
+        if own:
+            print(f"read: {', '.join(own.metrics)}")
+            print(f"not read: {', '.join(own.unread) or 'none'}")
         for finding in findings:
             place = what if table else f"{finding.paper}, table {finding.table}"
             print(f"{finding.severity}: {place}: {finding.message}")
             print(f"    {finding.rule}. Assumes that {finding.assumption}.")
             print("    Could be innocent: " + "; or ".join(finding.innocent) + ".")
         number = {word: sum(finding.severity == word for finding in findings) for word in SEVERITIES}
-        print(", ".join(f"{n} {word}" for word, n in number.items()))
+        among = f" among {', '.join(own.metrics)}" if own else ""
+        beside = f"; nothing is said of {', '.join(own.unread)}" if own and own.unread else ""
+        print(", ".join(f"{n} {word}" for word, n in number.items()) + among + beside)
     if check and any(finding.severity == "impossible" for finding in findings):
         raise typer.Exit(1)
