@@ -5,8 +5,10 @@ import hashlib
 import io
 import json
 import os
+import re
 import tempfile
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -45,9 +47,69 @@ def canonical_json(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
+def yaml_of(what: str, text: str) -> Any:
+    """A value written in YAML, of the kinds that JSON has; 1e-3 is a number, as everywhere but in YAML 1.1.
+
+    Parameters
+    ----------
+    what : str
+        What it is the value of, for the error.
+
+    Raises
+    ------
+    InputError
+        Broken YAML, a date, bytes, a set, a key that is no text, a number of more than 64 bits, or endless nesting.
+    """
+    import yaml
+
+    try:
+        return _plain(what, yaml.load(text, _loader()))
+    except yaml.YAMLError as error:
+        fault = getattr(error, "problem", "") or getattr(error, "reason", "") or str(error).splitlines()[0]
+        mark = getattr(error, "problem_mark", None)
+        at = f" in line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        raise InputError(f"{what} is not YAML ({fault}{at})", "correct it, or put the text in quotes") from error
+    except RecursionError as error:
+        raise InputError(f"{what} is nested without end", "write it flatter") from error
+    except (ValueError, OverflowError) as error:  # such as the 13th month
+        raise InputError(f"{what} is not YAML ({error})", "put the text in quotes") from error
+
+
+@cache
+def _loader() -> type:
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        pass
+
+    number = re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$")
+    Loader.add_implicit_resolver("tag:yaml.org,2002:float", number, list("-+0123456789"))
+    return Loader
+
+
+def _plain(what: str, value: Any) -> Any:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if not isinstance(key, str):
+                raise InputError(f"{what} has the key {key!r}, which is no text", "put it in quotes")
+            _plain(f"{what}.{key}", item)
+    elif isinstance(value, list):
+        for item in value:
+            _plain(what, item)
+    elif isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise InputError(f"{what} is a number of more than 64 bits", "give a smaller one")
+    elif value is not None and not isinstance(value, str | int | float):
+        raise InputError(f"{what} is a {type(value).__name__} ({value})", "put it in quotes, as text")
+    return value
+
+
 def sha256(value: bytes | str) -> str:
-    """Hexadecimal SHA-256 of bytes or of a text's UTF-8."""
-    return hashlib.sha256(value.encode() if isinstance(value, str) else value).hexdigest()
+    """Hexadecimal SHA-256 of bytes or of a text's UTF-8; names of files that are not UTF-8 stand for their bytes."""
+    return hashlib.sha256(_bytes(value)).hexdigest()
+
+
+def _bytes(value: bytes | str) -> bytes:
+    return value.encode(errors="surrogateescape") if isinstance(value, str) else value
 
 
 def file_hash(path: Path) -> str:
@@ -59,8 +121,8 @@ def file_hash(path: Path) -> str:
 def json_of(path: Path) -> dict[str, Any] | None:
     """A JSON object from a file; None where there is none, or a damaged one."""
     try:
-        value = json.loads(path.read_text())
-    except (OSError, ValueError):
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
 
@@ -74,7 +136,7 @@ def csv_rows(path: Path) -> list[dict[str, str]]:
         No such file, or one without rows.
     """
     try:
-        with open(path, newline="") as file:
+        with open(path, newline="", encoding="utf-8", errors="surrogateescape") as file:
             rows = list(csv.DictReader(file))
     except FileNotFoundError:
         rows = []
@@ -132,12 +194,12 @@ def atomic_write(path: Path, write: bytes | str | Callable[[BinaryIO], object]) 
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name[:40]}.", delete=False) as file:
             temporary = Path(file.name)
             if callable(write):
                 write(file)
             else:
-                file.write(write.encode() if isinstance(write, str) else write)
+                file.write(_bytes(write))
             file.flush()
             os.fsync(file.fileno())
         os.chmod(temporary, 0o644)

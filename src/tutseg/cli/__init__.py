@@ -1,6 +1,9 @@
 """The command line. Heavy imports stay inside commands, so that help and lists answer at once."""
 
+import contextlib
+import os
 import sys
+from typing import TextIO
 
 import typer
 from typer.exceptions import TyperException
@@ -10,7 +13,7 @@ from tutseg.cli.common import app
 from tutseg.cli import book, train, data, weights, lists, grid, papers  # in the order in which the help lists them
 
 # isort: on
-from tutseg.errors import InputError
+from tutseg.errors import InputError, as_input_error, printable
 
 __all__ = ["app", "book", "data", "grid", "lists", "main", "papers", "train", "weights"]
 
@@ -30,12 +33,23 @@ def _usage(error: TyperException) -> str:
     """A wrong command line in one line, such as "No such option: --stepz (see `tutseg train --help`)"."""
     context = getattr(error, "ctx", None)
     help_of = context.command_path if context else "tutseg"
-    return f"tutseg: {error.format_message().rstrip('.')} (see `{help_of} --help`)"
+    return printable(f"{error.format_message().rstrip('.')} (see `{help_of} --help`)")
 
 
 def _notice(message: Warning | str, *_: object) -> None:
     """What Python would print of a warning, in one line that names no source file."""
-    print(f"tutseg: notice: {str(message).splitlines()[0]}", file=sys.stderr)
+    _say("notice: " + printable(str(message).partition("\n")[0]))
+
+
+def _say(what: object) -> None:
+    with contextlib.suppress(OSError):
+        print(f"tutseg: {what}", file=sys.stderr, flush=True)
+
+
+def _drop(stream: TextIO) -> None:
+    """Nobody can read the stream: what is still in its buffer must not be an error a second time, on the way out."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def main() -> None:
@@ -44,27 +58,33 @@ def main() -> None:
 
     warnings.simplefilter("ignore", FutureWarning)
     warnings.showwarning = _notice
+    for stream in (sys.stdout, sys.stderr):  # a terminal that cannot show a name must not end a training
+        stream.reconfigure(errors="backslashreplace")
     try:
         code = app(_joined(sys.argv[1:]), standalone_mode=False)
         if code == 130:  # what typer makes of Ctrl-C
             raise KeyboardInterrupt
+        sys.stdout.flush()
     except InputError as error:
-        print(f"tutseg: {error}", file=sys.stderr)
+        _say(error)
         code = 2
     except TyperException as error:
-        if "\n" in error.format_message():  # the help text, where a command was left out
+        if type(error).__name__ == "NoArgsIsHelpError":  # the help text, where a command was left out
             error.show()
         else:
-            print(_usage(error), file=sys.stderr)
+            _say(_usage(error))
         code = error.exit_code
     except (typer.Abort, KeyboardInterrupt):
-        print("tutseg: interrupted: the same command goes on where it can", file=sys.stderr)
+        _say("interrupted: the same command goes on where it can")
         code = 2
     except Exception as error:
         from tutseg.workflow.notebooks import BookFailed
 
-        if not isinstance(error, BookFailed):
+        foreseen = as_input_error(error)
+        if not foreseen and not isinstance(error, BookFailed):
             raise
-        print(f"tutseg: {error}", file=sys.stderr)
-        code = 1
+        _say(foreseen or error)
+        code = 2 if foreseen else 1
+        if isinstance(error, OSError) and error.filename is None:
+            _drop(sys.stdout)
     sys.exit(code)

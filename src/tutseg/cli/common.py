@@ -53,14 +53,14 @@ def _text(value: Any) -> str:
 
 def values(pairs: list[str] | None, text: bool = False) -> dict[str, Any]:
     """``["tau=0.9", "combine=self"]`` as a dictionary; values are read as YAML unless they are `text`."""
-    import yaml
+    from tutseg.files import yaml_of
 
     found = {}
     for pair in pairs or []:
         name, sign, value = pair.partition("=")
         if not sign:
             raise InputError(f"option '{pair}' has no value", "write it as name=value")
-        found[name] = value if text else yaml.safe_load(value)
+        found[name] = value if text else yaml_of(f"option {name}", value)
     return found
 
 

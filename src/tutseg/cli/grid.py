@@ -78,7 +78,7 @@ def grid(
     if collect or contours:
         return
     k, _, n = shard.partition("/")
-    if not (k.isdigit() and n.isdigit() and int(k) < int(n)):
+    if not (k.isdecimal() and n.isdecimal() and int(k) < int(n)):
         raise InputError(f"--shard {shard} is no share", "write k/n with 0 <= k < n, such as 0/4")
     if dry_run:
         rows = [{"name": t.id, "state": s, "command": t.command} for t, s, _ in work.states(trials) if s != "done"]

@@ -13,6 +13,6 @@ def threads() -> int:
 
 def positive(name: str, told: str) -> int:
     """The value of an environment variable that must be a whole number from 1 on; `InputError` otherwise."""
-    if not (told.strip().isdigit() and int(told)):
+    if not (told.strip().isdecimal() and int(told)):
         raise InputError(f"{name}={told} is no whole number from 1 on", "correct it, or unset it")
     return int(told)
