@@ -1,24 +1,72 @@
-"""Pictures for tests of methods (dark ellipses on a light ground), and two nets small enough to train in a second."""
+"""Pictures for tests of methods (dark ellipses on a light ground), and nets small enough to train in a second."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import torch
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.optim import AdamW
 
 from tutseg import nets
 from tutseg.data.loader import Pictures
+from tutseg.methods import method_class
 from tutseg.methods.base import Batch, Method, Views
 from tutseg.methods.step import Stepper
 from tutseg.nets import Output
 from tutseg.nets.common import EncoderDecoder
+from tutseg.nets.sam import Sam, Variant, make_sam
+from tutseg.nets.two_heads import SDFHead
+from tutseg.nets.unet import UNet
+
+TINY_SAM = Variant(
+    size=32, patch=8, width=16, depth=2, heads=2, mlp=2, window=2, whole=(1,), prompt=16, decoder_heads=2,
+    decoder_mlp=16, quality=8,
+)  # fmt: skip
 
 
 def register_tiny(monkeypatch) -> None:
-    """Make "tiny", a U-Net of width 4, and "groupnorm", a net without batch statistics, known for one test."""
+    """Make small nets known for one test.
+
+    "tiny", a U-Net of width 4, and "tiny-sdf", the same with a second head; "groupnorm", a net without batch
+    statistics; "tiny-sam", which takes prompts.
+    """
     card = nets.CARDS["unet-s"]
-    monkeypatch.setitem(nets.CARDS, "tiny", replace(card, name="tiny", options={"width": 4}))
-    monkeypatch.setitem(nets.CARDS, "groupnorm", replace(card, name="groupnorm", module=__name__, stride=4, options={}))
+    here = replace(card, module=__name__, stride=4)
+    for name, known in {
+        "tiny": replace(card, options={"width": 4}),
+        "tiny-sdf": replace(here, stride=16, options={"kind": "sdf"}, gives=(*card.gives, "sdf")),
+        "groupnorm": replace(here, options={"kind": "groupnorm"}),
+        "tiny-sam": replace(nets.CARDS["sam-s"], module=__name__, options={"kind": "sam"}),
+    }.items():
+        monkeypatch.setitem(nets.CARDS, name, replace(known, name=name))
+
+
+def net_for(method: str) -> str:
+    """The net "tiny", with two heads for a method that needs them."""
+    return "tiny-sdf" if "sdf" in method_class(method).needs else "tiny"
+
+
+def options_for(method: str) -> dict[str, str]:
+    """The options by which a method runs on nets of this file."""
+    return {"sam": "tiny-sam"} if "sam" in method_class(method).roles else {}
+
+
+def sam_file(folder: Path) -> Path:
+    """Weights of a "tiny-sam" that never was trained, its position embeddings at work."""
+    path = folder / "tiny-sam.safetensors"
+    if not path.exists():
+        folder.mkdir(exist_ok=True)
+        with torch.random.fork_rng():
+            torch.manual_seed(7)
+            net = make_sam(TINY_SAM, TINY_SAM.size)
+            net.image_encoder.pos_embed.data.normal_(std=0.1)
+        save_file({name: tensor.contiguous() for name, tensor in net.state_dict().items()}, path)
+    return path
+
+
+class TwoHeadedUNet(SDFHead, UNet):
+    """The U-Net "tiny" with a second head."""
 
 
 class GroupNormNet(EncoderDecoder):
@@ -47,9 +95,11 @@ class GroupNormNet(EncoderDecoder):
         return Output(self.head(decoded), decoded=decoded)
 
 
-def build(in_size: int) -> GroupNormNet:
-    """What `tutseg.nets.build` calls for "groupnorm"."""
-    return GroupNormNet()
+def build(in_size: int, kind: str) -> GroupNormNet | TwoHeadedUNet | Sam:
+    """What `tutseg.nets.build` calls for nets of this file."""
+    if kind == "sam":
+        return make_sam(TINY_SAM, in_size)
+    return TwoHeadedUNet(4) if kind == "sdf" else GroupNormNet()
 
 
 def stepper(method: Method, lr: float = 1e-3, weight_decay: float = 0.01) -> Stepper:

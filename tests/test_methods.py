@@ -1,10 +1,11 @@
 """The contract that every trained method keeps, run over all that are registered."""
 
 import io
+from pathlib import Path
 
 import pytest
 import torch
-from drawn import drawn_batch, register_tiny, stepper
+from drawn import drawn_batch, net_for, options_for, register_tiny, sam_file, stepper
 
 from tutseg.errors import InputError
 from tutseg.methods import CARDS, build_method, method_class
@@ -15,14 +16,20 @@ MIDDLE = Progress(50, 100, 10)
 pytestmark = pytest.mark.parametrize("name", TRAINED)
 
 
+WEIGHTS: list[Path] = []  # of the run: where a "tiny-sam" lies that methods borrow
+
+
 @pytest.fixture(autouse=True)
-def tiny(monkeypatch):
+def tiny(monkeypatch, tmp_path_factory):
     register_tiny(monkeypatch)
+    if not WEIGHTS:
+        WEIGHTS.append(sam_file(tmp_path_factory.mktemp("sam")))
 
 
-def built(name: str, seed: int = 0, size: int = 32, net: str = "tiny"):
+def built(name: str, seed: int = 0, size: int = 32, net: str = ""):
     torch.manual_seed(seed)
-    return build_method(name, net=net, size=size)
+    inputs = dict.fromkeys(method_class(name).roles, WEIGHTS[0])
+    return build_method(name, inputs, net=net or net_for(name), size=size, **options_for(name))
 
 
 def batch_for(name: str, labelled: int = 4, unlabelled: int = 4, size: int = 32, seed: int = 0) -> Batch:
@@ -133,21 +140,24 @@ def test_schedules_depend_on_progress_alone(name):
 def test_mode_of_the_networks_is_restored(name):
     method = built(name).train()
     method.update(batch_for(name), MIDDLE, stepper(method))
-    assert all(module.training for module in method.modules())
+    lent = {id(m) for role in method.borrowed for m in getattr(method, role).modules()}
+    assert all(module.training != (id(module) in lent) for module in method.modules())
 
 
 def test_unknown_option_names_the_method(name):
     with pytest.raises(InputError, match=rf"method {name}.*bogus"):
-        build_method(name, net="tiny", size=32, bogus=1)
+        build_method(name, net=net_for(name), size=32, bogus=1)
 
 
 def test_a_size_off_the_stride_is_refused(name):
     with pytest.raises(InputError, match="multiple of 16"):
-        build_method(name, net="tiny", size=40)
+        build_method(name, net=net_for(name), size=40)
 
 
-@pytest.mark.parametrize("net", ["mobilenet-unet", "swin-unet-s"])  # a coarse head; tokens and no batch norm
+@pytest.mark.parametrize("net", ["mobilenet-unet-sdf", "swin-unet-s"])  # SAM-KD's, coarse; tokens and no batch norm
 def test_works_on_other_nets(name, net):
+    if "sdf" in method_class(name).needs:
+        net = {"swin-unet-s": "lite0-unet-sdf"}.get(net, net)
     method = built(name, net=net, size=64).train()
     terms = method.update(batch_for(name, 2, 2, 64), MIDDLE, stepper(method))
     assert all(torch.isfinite(value) for value in terms.values())

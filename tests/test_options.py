@@ -3,7 +3,7 @@
 from typing import Annotated, Literal
 
 import pytest
-from drawn import register_tiny
+from drawn import net_for, register_tiny
 from pydantic import Field
 
 from tutseg.errors import InputError
@@ -21,7 +21,7 @@ def tiny(monkeypatch):
 
 def refused(name: str, **options) -> str:
     """The line that refuses these options."""
-    rest = {"net": "tiny", "size": 32} if CARDS[name].kind == "semi-supervised" else {}
+    rest = {"net": net_for(name), "size": 32} if CARDS[name].kind == "semi-supervised" else {}
     with pytest.raises(InputError) as error:
         build_method(name, **rest, **options)
     line = str(error.value)

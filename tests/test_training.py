@@ -16,11 +16,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from drawn import drawn_pictures, register_tiny
+from drawn import drawn_pictures, net_for, options_for, register_tiny, sam_file
 
 from tutseg.data.loader import Pictures, step_indices
 from tutseg.errors import InputError, Stopped
-from tutseg.methods import CARDS, build_method
+from tutseg.files import file_hash, weights_folder
+from tutseg.methods import CARDS, build_method, method_class
 from tutseg.methods.base import STREAMS, Method
 from tutseg.training import fit as loop
 from tutseg.training.checkpoint import load_weights, read_weights
@@ -37,8 +38,9 @@ SYNTH = {"n": 30, "size": 32}  # one split of it: 5 % of 22 training pictures is
 
 
 @pytest.fixture(autouse=True)
-def tiny(monkeypatch):
+def tiny(monkeypatch, tmp_path):
     register_tiny(monkeypatch)
+    monkeypatch.setenv("TUTSEG_WEIGHTS", str(tmp_path / "weights"))
 
 
 def training_set(labelled: int = 3, unlabelled: int = 5) -> TrainingSet:
@@ -46,7 +48,18 @@ def training_set(labelled: int = 3, unlabelled: int = 5) -> TrainingSet:
 
 
 def trial_of(method: str = "dme-fd", **fields) -> Trial:
-    return make_trial(**{"method": method, "net": "tiny", "size": 32, "steps": 6, "batch": 2, **fields})
+    given = {
+        "method": method,
+        "net": net_for(method),
+        "size": 32,
+        "steps": 6,
+        "batch": 2,
+        "options": options_for(method),
+    }
+    roles = method_class(method).roles
+    if roles:
+        given["inputs"] = dict.fromkeys(roles, file_hash(sam_file(weights_folder())))
+    return make_trial(**given | fields)
 
 
 def trained(trial: Trial, folder, train: TrainingSet | None = None, on_step=lambda step, steps: None) -> Method:

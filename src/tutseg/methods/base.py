@@ -48,7 +48,8 @@ class Views:
     image : Tensor
         Weakly augmented (`X_w`), float32 ``(B, 3, H, W)``.
     mask : Tensor or None
-        float32 in {0, 1}, ``(B, 1, H, W)``; None where training may see none, as in the stream "unlabelled".
+        float32 in {0, 1}, ``(B, 1, H, W)``; None where training may see none, as in the stream "unlabelled" (but for
+        a method's `leaks`).
     label : Tensor or None
         The pictures' classes, int64 ``(B,)``.
     strong : list of Tensor
@@ -103,6 +104,8 @@ class Method(nn.Module):
         None where the method is built to predict.
     borrowed : attributes that hold `frozen` networks of such files. They are neither trained nor saved, and not there
         where the method is built to predict, so that a finished run does without the files.
+    leaks : options that are a published code's leak: with one of them true, training hands over the masks of
+        unlabelled pictures, so that what the leak is worth can be measured.
     """
 
     streams: ClassVar[Mapping[str, int]] = {"labelled": 0, "unlabelled": 0}
@@ -111,6 +114,7 @@ class Method(nn.Module):
     needs: ClassVar[tuple[str, ...]] = ()
     roles: ClassVar[tuple[str, ...]] = ()
     borrowed: ClassVar[tuple[str, ...]] = ()
+    leaks: ClassVar[tuple[str, ...]] = ()
 
     @staticmethod
     def make_net(net: str, size: int, pretrained: bool = False) -> nn.Module:

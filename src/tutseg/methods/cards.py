@@ -73,6 +73,27 @@ register(
     "CCVC (CVPR 2023)",
     "conflicts count more, features kept apart",
 )
+register(
+    "mean-teacher",
+    "distillation.mean_teacher:MeanTeacher",
+    "semi-supervised",
+    "Mean teacher (NeurIPS 2017)",
+    "agrees with its moving average under noise",
+)
+register(
+    "semisam",
+    "distillation.semisam:SemiSAM",
+    "semi-supervised",
+    "SemiSAM (BIBM 2024)",
+    "mean teacher, and SAM's answer to its guess",
+)
+register(
+    "sam-kd",
+    "distillation.sam_kd:SAMKD",
+    "semi-supervised",
+    "SAM-KD (2025)",
+    "mask and distance prompt SAM, which teaches",
+)
 register("otsu", "one_image.classical:Otsu", "one-image", "-", "threshold and morphology, nothing learned")
 register("slic", "one_image.classical:SlicMerge", "one-image", "-", "superpixels merged by colour, nothing learned")
 register("k-means", "one_image.k_means:KMeans", "one-image", "-", "colours alone")

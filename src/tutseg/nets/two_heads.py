@@ -20,8 +20,8 @@ from tutseg.nets.mobilenet_unet import MobileNetUNet
 class SDFHead(EncoderDecoder):
     """Mixed into a net, gives it the further head "sdf" ``(B, 1, H, W)`` in [-1, 1]: below 0 inside the lesion."""
 
-    def __init__(self, pretrained: bool = False) -> None:
-        super().__init__(pretrained)
+    def __init__(self, *args: object) -> None:
+        super().__init__(*args)
         self.sdf = nn.Conv2d(self.head.in_channels, 1, 1)
 
     def finish(self, joined: Tensor) -> Output:

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, ClassVar, get_args
 
 import torch
 from lightning.fabric import Fabric
@@ -48,11 +48,18 @@ class TrainingSet:
     clean: Pictures | None = None
     generated: Pictures | None = None
 
+    hidden: ClassVar = ("masks", "truth", "labels")  # of the unlabelled pictures
+
     def __post_init__(self) -> None:
         for stream in STREAMS:
             if (part := getattr(self, stream)) is not None:
-                hidden = ("masks", "truth", "labels") if stream == "unlabelled" else ("truth",)
-                setattr(self, stream, part.without(*hidden))
+                setattr(self, stream, part.without(*(self.hidden if stream == "unlabelled" else ("truth",))))
+
+
+class LeakingSet(TrainingSet):
+    """What training must not see but some published code lets it: masks of unlabelled pictures (`Method.leaks`)."""
+
+    hidden: ClassVar = ("truth", "labels")
 
 
 def make_fabric(device: str, precision: str) -> Fabric:

@@ -13,10 +13,11 @@ import numpy as np
 from tutseg.data.loader import Pictures
 from tutseg.data.noise import with_noise
 from tutseg.files import atomic_write
+from tutseg.methods import method_class
 from tutseg.methods.base import Method
 from tutseg.training.checkpoint import load_weights, save_weights
 from tutseg.training.evaluate import Measure, choose_weights
-from tutseg.training.fit import TrainingSet, fit, snapshot_path
+from tutseg.training.fit import LeakingSet, TrainingSet, fit, snapshot_path
 from tutseg.training.generate import generated_pictures
 from tutseg.training.pictures import fingerprint_of, pictures_of, split_of
 from tutseg.training.start import build_for
@@ -69,7 +70,9 @@ def read_parts(job: Job, *columns: str) -> Parts:
     if "generated" in job.inputs:
         drawn = generated_pictures(job.inputs["generated"].parent).to(device)
         origin["drawn"] = drawn.fingerprint()[:16]
-    train = TrainingSet(labelled.to(device), pictures.take(split.unlabelled).to(device), generated=drawn)
+    leaks = any(trial.options.get(name) for name in method_class(trial.method).leaks)
+    training_set = LeakingSet if leaks else TrainingSet
+    train = training_set(labelled.to(device), pictures.take(split.unlabelled).to(device), generated=drawn)
     n = {part: len(getattr(split, part)) for part in ("labelled", "unlabelled", "validation")} | {"test": len(test)}
     origin["split"] = split.fingerprint(pictures.ids)[:16]
     return Parts(train, pictures.take(split.validation).to(device), test.to(device), n, origin, noise)

@@ -1,0 +1,1 @@
+"""Methods in which one network learns what another says."""
