@@ -185,7 +185,7 @@ CASES = [
     Case("mask of another size", train(), ("p03.png", "9x7", "48x40", "same width"), other_size),
     Case("truncated picture", train(), ("p03.jpg", "truncated", "fetch it again"), truncated),
     Case("zero-byte picture", train(), ("p03.jpg", "0 bytes", "fetch it again"), zero_bytes),
-    Case("no picture at all", train(), ("p03.jpg", "not a picture", "fetch it again"), text_as_picture),
+    Case("no picture at all", train(), ("p03.jpg", "an HTML page, not a picture", "fetch it again"), text_as_picture),
     Case("two pictures of one stem", train(), ("p03.jpg", "p03.jpeg", "keep one"), same_stem),
     Case("share that gives no picture", train(labelled=0.01), ("labelled", "0.01", "at least 0.1")),
     Case("share above one", train(labelled=1.5), ("labelled", "1.5", "(0, 1]")),

@@ -5,9 +5,8 @@ finds files and names groups; no picture is decoded before `source[i]` asks for 
 """
 
 import re
-import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from tutseg.data.decode import read_image
-from tutseg.data.masks import GreyMaskWarning, binary
+from tutseg.data.masks import MaskReader, parse_labels
 from tutseg.data.sample import Sample
 from tutseg.errors import InputError, unknown
 
@@ -119,6 +118,8 @@ class PictureSource:
         As in `read_image`.
     by_hash : bool
         Groups are near-duplicates (see `tutseg.data.leaks`), found when first asked for.
+    mask_labels : collection of int
+        Which labels are foreground, where masks are label maps; none: all but 0.
 
     Raises
     ------
@@ -134,6 +135,7 @@ class PictureSource:
         read: Read | None = None,
         window: tuple[float, float] | None = None,
         by_hash: bool = False,
+        mask_labels: Collection[int] = (),
     ) -> None:
         if not items:
             raise InputError(f"data {name}: {root} holds no pictures", "see `tutseg data list` for the expected tree")
@@ -146,7 +148,7 @@ class PictureSource:
         self.labels = [item.label for item in self.items]
         self._read = read or self._read_pair
         self._window, self._by_hash = window, by_hash
-        self.grey: set[str] = set()  # ids of the masks read so far that had grey values
+        self.masks = MaskReader(mask_labels)
 
     @cached_property
     def groups(self) -> list[str]:
@@ -180,17 +182,7 @@ class PictureSource:
         image = read_image(item.image, self._window)
         if item.mask is None:
             return image, None
-        mask, grey = binary(item.mask, image.shape[:2])
-        if grey:
-            if not self.grey:
-                warnings.warn(
-                    f"data {self.name}: mask {item.mask} has grey values: thresholded at 127; others of this data set "
-                    "are treated alike without notice",
-                    GreyMaskWarning,
-                    stacklevel=3,
-                )
-            self.grey.add(item.id)
-        return image, mask
+        return image, self.masks.read(item.mask, image.shape[:2], item.image)
 
 
 def pair_items(images: Path, masks: Path, part: str | None = None, **fields: Callable[[str], str | None]) -> list[Item]:
@@ -213,18 +205,24 @@ def official_parts(part: str, known: Sequence[str]) -> Sequence[str]:
     return known if choose("part", part, [*known, "all"]) == "all" else (part,)
 
 
-def folder(root: Path) -> PictureSource:
+def folder(root: Path, labels: object = None) -> PictureSource:
     """Any folder of pairs: ``images/`` and ``masks/``, or side by side with a mask suffix.
 
     Groups are near-duplicates.
+
+    Parameters
+    ----------
+    labels : int, str or list of int, optional
+        Which labels are foreground, where the masks are label maps: ``2``, ``"1,2"``.
     """
+    named = {"by_hash": True, "mask_labels": parse_labels(labels)}
     if (root / "images").is_dir():
         if not (root / "masks").is_dir():
             raise InputError(f"folder {root} has images/ but no masks/", f"put the masks into {root / 'masks'}")
-        return PictureSource("folder", root, pair_items(root / "images", root / "masks"), by_hash=True)
+        return PictureSource("folder", root, pair_items(root / "images", root / "masks"), **named)
     files = list_images(root)
     masks = [path for path in files if MASK_SUFFIX.search(path.stem)]
     images = [path for path in files if not MASK_SUFFIX.search(path.stem)]
     if not images:
         raise InputError(f"folder {root} holds masks only", "put the pictures beside them, named without the suffix")
-    return PictureSource("folder", root, [Item(*pair) for pair in pair_by_stem(images, masks)], by_hash=True)
+    return PictureSource("folder", root, [Item(*pair) for pair in pair_by_stem(images, masks)], **named)

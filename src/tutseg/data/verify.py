@@ -5,16 +5,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from tutseg.data import DRAWN, find_root, open_source, source_names
 from tutseg.data.cards import card
 from tutseg.data.folders import MASK_SUFFIX, PICTURES, PictureSource, mask_stem
 from tutseg.data.leaks import as_words, leaks_of, near_limit, near_pairs, perceptual_hash
-from tutseg.data.masks import SizeMismatchError
+from tutseg.data.masks import GreyMaskWarning, LabelMaskWarning, MaskNotice, SizeMismatchError
 from tutseg.data.readers import READERS
 from tutseg.data.splits import PROTOCOLS, make_split
 from tutseg.errors import InputError, unknown
 
 FULL = 0.99
+NEARLY_ALL = 0.9
 
 
 @dataclass(frozen=True)
@@ -26,8 +29,8 @@ class Finding:
     severity : str
         ``ok``, ``note`` (known, or of no harm), ``warning`` (training works, results may suffer) or ``error``.
     check : str
-        ``count``, ``pair``, ``readable``, ``size``, ``grey mask``, ``empty mask``, ``full mask``, ``duplicates`` or
-        ``split``.
+        ``count``, ``pair``, ``readable``, ``size``, ``grey mask``, ``label mask``, ``empty mask``, ``full mask``,
+        ``inverted mask``, ``duplicates`` or ``split``.
     message : str
         What was found.
     ids : tuple of str
@@ -115,10 +118,15 @@ def _unused_masks(source: PictureSource) -> list[Finding]:
 
 @dataclass(frozen=True)
 class _Value:
-    """Of one mask: share of foreground, and whether it had grey values."""
+    """Of one mask: share of foreground in all of it and along its border, and how it had to be read."""
 
     cover: float
-    grey: bool
+    border: float
+    notice: MaskNotice | None
+
+
+def _border(mask: np.ndarray) -> float:
+    return float(np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]]).mean())
 
 
 def _read_all(
@@ -136,7 +144,8 @@ def _read_all(
         else:
             hashes[index] = perceptual_hash(image)
             if mask is not None:
-                values[index] = _Value(float(mask.mean()), id in source.grey)
+                notice = source.masks.notices.get(source.items[index].mask)
+                values[index] = _Value(float(mask.mean()), _border(mask), notice)
         if progress:
             progress(index + 1, len(source))
     return faults, hashes, values
@@ -159,13 +168,21 @@ def _masks(source: PictureSource, values: dict[int, _Value]) -> list[Finding]:
         return tuple(source.ids[index] for index, value in values.items() if test(value))
 
     found = []
+    grey, labels = (those(lambda v, k=kind: isinstance(v.notice, k)) for kind in (GreyMaskWarning, LabelMaskWarning))
     for check, severity, ids, what in (
-        ("grey mask", "warning", those(lambda v: v.grey), "have grey values (thresholded at 127)"),
+        ("grey mask", "warning", grey, "have grey values (thresholded at their middle)"),
+        ("label mask", "warning", labels, "hold labels (all but 0 are foreground, unless some are named)"),
         ("empty mask", "note", those(lambda v: v.cover == 0), "are empty"),
         ("full mask", "warning", those(lambda v: v.cover > FULL), f"cover more than {FULL:.0%} of the picture"),
     ):
         message = f"{len(ids)} of {len(values)} masks {what}"
         found.append(Finding(severity if ids else "ok", check, message, ids))
+    inverted = those(lambda v: v.border > 0.5)
+    message = f"{len(inverted)} of {len(values)} masks have foreground along most of their border"
+    bad = len(inverted) >= NEARLY_ALL * len(values)
+    if bad:
+        message += ": foreground and background may be the wrong way round"
+    found.append(Finding("warning" if bad else "ok", "inverted mask", message, inverted if bad else ()))
     return found
 
 
