@@ -211,3 +211,15 @@ register(
     gives=("prompt", "masks", "iou"),
     variant="sam-h",
 )
+register(
+    name="mobile-sam",
+    module="tutseg.nets.mobile_sam",
+    paper="none",
+    stride=16,
+    published_size=1024,
+    published_millions=None,
+    parameters=9_808_452,
+    source="MobileSAM, TinyViT; 9.66 M by its README, and 0.32 M of a classifier in its file",
+    weights="mobile-sam",
+    gives=("prompt", "masks", "iou"),
+)

@@ -10,18 +10,22 @@ Pictures are square here, as everywhere in the book (SAM's own predictor pads th
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncoder, TwoWayTransformer
 from torch import Tensor, nn
 
-from tutseg import weights
+from tutseg import nets, weights
 from tutseg.errors import InputError
 from tutseg.nets import Output
 from tutseg.nets.common import ImageNetNorm, Promptable
 from tutseg.nets.prompts import check_prompts
 
+POSITIONS = "image_encoder.pos_embed"
+MOBILE = ("image_encoder.layers.", "image_encoder.body.")  # MobileSAM's names, in its file and here
+REPAIR = "fetch it again; `tutseg weights list` says where each is from"
 MASKS = 4  # the first answers any prompt, the other three are guesses at what one click means
 
 
@@ -69,6 +73,8 @@ class Sam(Promptable):
 
     Parameters
     ----------
+    name : str
+        A variant's, by which files are told apart.
     image_encoder : nn.Module
         ``(B, 3, S, S)`` to ``(B, D, S / patch, S / patch)``.
     in_size : int
@@ -77,10 +83,10 @@ class Sam(Promptable):
         Its `patch`, and what prompt encoder and decoder need.
     """
 
-    def __init__(self, image_encoder: nn.Module, in_size: int, variant: Variant) -> None:
+    def __init__(self, name: str, image_encoder: nn.Module, in_size: int, variant: Variant) -> None:
         super().__init__()
         grid = in_size // variant.patch
-        self.size = in_size
+        self.name, self.size = name, in_size
         self.normalise = ImageNetNorm()  # in levels of 255 these are SAM's own pixel_mean and pixel_std
         self.image_encoder = image_encoder
         self.prompt_encoder = PromptEncoder(
@@ -98,6 +104,10 @@ class Sam(Promptable):
             num_multimask_outputs=MASKS - 1,
             iou_head_hidden_dim=variant.quality,
         )
+
+    def own_names(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """A file's tensors by the names that they have in this net."""
+        return dict(tensors)
 
     def embed(self, images: Tensor) -> Tensor:
         """Images ``(B, 3, S, S)`` in [0, 1] to their embedding ``(B, D, S / patch, S / patch)``."""
@@ -159,12 +169,13 @@ class Sam(Promptable):
         return sparse.expand(n, -1, -1), dense.expand(n, -1, -1, -1)  # of no prompt at all the package makes one
 
 
-def make_sam(variant: Variant, in_size: int) -> Sam:
-    """A Segment Anything with fresh weights for pictures of `in_size`, a multiple of the patch.
+def make_sam(name: str, in_size: int) -> Sam:
+    """The variant `name` with fresh weights for pictures of `in_size`, a multiple of its patch.
 
     At another size than the variant's the position embedding is that of its own size, interpolated; relative positions
     are stored for its own size and resampled by the package where they are used.
     """
+    variant = VARIANTS[name]
     encoder = ImageEncoderViT(
         img_size=variant.size,
         patch_size=variant.patch,
@@ -179,7 +190,7 @@ def make_sam(variant: Variant, in_size: int) -> Sam:
         global_attn_indexes=variant.whole,
     )
     encoder.pos_embed = nn.Parameter(resample(encoder.pos_embed.detach(), in_size // variant.patch))
-    return Sam(encoder, in_size, variant)
+    return Sam(name, encoder, in_size, variant)
 
 
 def resample(pos_embed: Tensor, grid: int) -> Tensor:
@@ -192,17 +203,63 @@ def resample(pos_embed: Tensor, grid: int) -> Tensor:
     return maps.permute(0, 2, 3, 1)
 
 
+def variant_of(tensors: Mapping[str, Tensor], origin: object) -> str:
+    """Which net a file of tensors is for, by what its image encoder looks like.
+
+    Raises
+    ------
+    InputError
+        It is no Segment Anything that is known here.
+    """
+    if any(name.startswith(MOBILE) for name in tensors):
+        return "mobile-sam"
+    depth = len({name.split(".")[2] for name in tensors if name.startswith("image_encoder.blocks.")})
+    width = tensors[POSITIONS].shape[-1] if POSITIONS in tensors else 0
+    for name, variant in VARIANTS.items():
+        if (variant.width, variant.depth) == (width, depth):
+            return name
+    found = f"{depth} blocks of width {width}" if depth else "no image encoder"
+    raise InputError(
+        f"{origin} is no Segment Anything ({found})", f"give one of {', '.join([*VARIANTS, 'mobile-sam'])}"
+    )
+
+
 def load_sam(net: Sam, tensors: Mapping[str, Tensor], origin: object, remedy: str) -> Sam:
     """Fill `net` from tensors by Meta's names, all of them or none; returns it.
 
     The position embedding is brought to the net's size. The random matrix of the prompt encoder is among the tensors:
-    without it every click would lie elsewhere.
+    without it every click would lie elsewhere. A finished trial's tensors, ``net.`` before each, will do.
+
+    Raises
+    ------
+    InputError
+        The tensors are those of another variant, or some are missing, too many or of another shape.
     """
-    here = "image_encoder.pos_embed"
-    if here in tensors and tensors[here].ndim == 4:
-        tensors = {**tensors, here: resample(tensors[here], net.image_encoder.pos_embed.shape[1])}
+    tensors = {name.removeprefix("net."): tensor for name, tensor in tensors.items()}
+    if (found := variant_of(tensors, origin)) != net.name:
+        raise InputError(f"{origin} holds {found}, not {net.name}", remedy)
+    tensors = net.own_names(tensors)
+    if POSITIONS in tensors:
+        tensors[POSITIONS] = resample(tensors[POSITIONS], net.image_encoder.pos_embed.shape[1])
+    own = net.state_dict()
+    if missing := [name for name in own if name not in tensors]:
+        raise InputError(f"{origin} lacks {len(missing)} of {len(own)} tensors, such as {missing[0]}", remedy)
     weights.load_into(net, tensors, origin, remedy)
     return net
+
+
+def open_sam(path: Path, in_size: int) -> Sam:
+    """The net of a checkpoint, published or a finished trial's, for pictures of `in_size`; which one, the file says.
+
+    Raises
+    ------
+    InputError
+        The file is damaged, holds code, is cut short or is no Segment Anything; or `in_size` is no multiple of the
+        net's patch.
+    """
+    tensors = weights.tensors_of(path, REPAIR)
+    name = variant_of({name.removeprefix("net."): tensor for name, tensor in tensors.items()}, path)
+    return load_sam(nets.build(name, in_size), tensors, path, REPAIR)
 
 
 def build(in_size: int, variant: str, pretrained: bool = False) -> Sam:
@@ -214,7 +271,6 @@ def build(in_size: int, variant: str, pretrained: bool = False) -> Sam:
         `pretrained` was asked for, and its file is not here, is damaged or is another network's.
     """
     if not pretrained:
-        return make_sam(VARIANTS[variant], in_size)
+        return make_sam(variant, in_size)
     tensors = weights.read(variant)  # first: the large ones take seconds to build
-    net = make_sam(VARIANTS[variant], in_size)
-    return load_sam(net, tensors, f"pretrained file {variant}", f"run `tutseg weights check {variant}`")
+    return load_sam(make_sam(variant, in_size), tensors, f"pretrained file {variant}", REPAIR)
