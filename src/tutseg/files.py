@@ -145,6 +145,67 @@ def csv_rows(path: Path) -> list[dict[str, str]]:
     return rows
 
 
+def delimited(path: Path) -> list[tuple[int, list[str]]]:
+    """The lines of a table as people save them, with their numbers; blank lines are left out.
+
+    Comma, semicolon, tab or bar separate, whichever parts most lines like the first; UTF-8, UTF-16 or Windows' own
+    encoding. Empty cells beyond the first line's are dropped; whoever calls checks that the others are as many.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read, is no text, or leaves a quotation open.
+    """
+    text = text_of(path)
+    first, _, rest = text.partition("\n")
+    skipped = 0
+    if re.fullmatch(r'"?sep=.\s*"?\s*', first):  # what Excel writes above a table for itself
+        text, skipped = rest, 1
+    tried, fault = [], None
+    for mark in ",;\t|":
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=mark, strict=True, skipinitialspace=True)
+        try:
+            read = [(reader.line_num + skipped, [cell.strip() for cell in cells]) for cells in reader]
+        except csv.Error as error:
+            fault = fault or f"{error}, line {reader.line_num + skipped}"
+            continue
+        lines = [(number, cells) for number, cells in read if any(cells)]
+        width = len(lines[0][1]) if lines else 0
+        alike = sum(len(cells) == width for _, cells in lines)
+        tried.append(((width > 1) * alike, width, lines))
+    if not tried:
+        raise InputError(f"{path} is not a CSV table ({fault})", "quote cells that contain the separator")
+    _, width, lines = max(tried, key=lambda each: each[:2])
+    return [(number, cells[:width] if not any(cells[width:]) else cells) for number, cells in lines]
+
+
+def text_of(path: Path) -> str:
+    """The text of a file in UTF-8, UTF-16 or Windows' own encoding.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read, or is no text.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot read {path} ({error.strerror})", "give the path of a text file") from error
+    encodings = ["utf-8-sig", "cp1252"]
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        encodings = ["utf-16"]
+    elif b"\0" in data[:4]:
+        encodings = ["utf-16-le" if data[1:2] == b"\0" else "utf-16-be"]
+    for encoding in encodings:
+        try:
+            text = data.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+        if "\0" not in text and (not encoding.startswith("utf-16") or "\n" in text or "\r" in text):
+            return text
+    raise InputError(f"{path} is not UTF-8 text, nor UTF-16", "save the table as CSV in UTF-8")
+
+
 def alone(folder: Path) -> "BaseFileLock":
     """A context that holds a folder, which it makes, against other processes; a killed process lets go by itself."""
     from filelock import FileLock

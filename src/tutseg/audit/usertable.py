@@ -4,8 +4,6 @@ What is not understood is never passed over in silence: `UserTable` lists the co
 whose unit cannot be told from its column is set aside with a finding instead of being compared.
 """
 
-import csv
-import io
 import re
 from dataclasses import dataclass
 from decimal import Decimal
@@ -16,6 +14,7 @@ from tutseg.audit.finding import Finding, judge
 from tutseg.audit.headings import DISTANCES, SYNONYMS, plain, read_heading
 from tutseg.audit.numbers import EMPTY, Number, decimal_mark, read_number, without_latex
 from tutseg.errors import InputError
+from tutseg.files import delimited
 
 _LABELLED = re.compile(
     r"#?(no|number|num)?(of)?label(l?ed|s)?(%|data|images|pictures|samples|ratio|share)?%?|l%?|ratio%?"
@@ -106,59 +105,20 @@ def read_table(path: Path) -> UserTable:
 # ---- the file --------------------------------------------------------------------------------------------------------
 
 
-def _text(path: Path) -> str:
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"cannot read {path} ({error.strerror})", "give the path of a CSV file") from error
-    encodings = ["utf-8-sig", "cp1252"]
-    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        encodings = ["utf-16"]
-    elif b"\0" in data[:4]:
-        encodings = ["utf-16-le" if data[1:2] == b"\0" else "utf-16-be"]
-    for encoding in encodings:
-        try:
-            text = data.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-        if "\0" not in text and (not encoding.startswith("utf-16") or "\n" in text or "\r" in text):
-            return text
-    raise InputError(f"{path} is not UTF-8 text, nor UTF-16", "save the table as CSV in UTF-8")
-
-
 def _grid(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
     """The heading, and the other rows with their line numbers; every row has one cell for each heading."""
-    text = _text(path)
-    first, _, rest = text.partition("\n")
-    skipped = 0
-    if re.fullmatch(r'"?sep=.\s*"?\s*', first):  # what Excel writes above a table for itself
-        text, skipped = rest, 1
-    tried, fault = [], None
-    for mark in ",;\t|":
-        try:
-            lines = list(csv.reader(io.StringIO(text, newline=""), delimiter=mark, strict=True, skipinitialspace=True))
-        except csv.Error as error:
-            fault = error
-            continue
-        rows = [(n, cells) for n, cells in enumerate(lines, start=1 + skipped) if any(cell.strip() for cell in cells)]
-        width = len(rows[0][1]) if rows else 0
-        tried.append((sum(len(cells) == width for _, cells in rows) * (width > 1), width, rows))
-    if not tried:
-        raise InputError(f"{path} is not a CSV table ({fault})", "quote cells that contain the separator")
-    _, _, rows = max(tried, key=lambda each: each[:2])
+    rows = delimited(path)
     if len(rows) < 2:
         raise InputError(f"{path} has no rows", "give a heading line and at least one line of results")
     heading = [" ".join(without_latex(name).split()) for name in rows[0][1]]
     grid = []
     for number, cells in rows[1:]:
-        while len(cells) > len(heading) and not cells[-1].strip():
-            cells = cells[:-1]
         if len(cells) != len(heading):
             raise InputError(
                 f"{path}, line {number}: {len(cells)} cells under {len(heading)} headings",
                 "give every line one cell for each heading (quote a cell that contains the separator, also 80,5)",
             )
-        grid.append((number, [cell.strip() for cell in cells]))
+        grid.append((number, cells))
     return heading, grid
 
 

@@ -57,8 +57,14 @@ def reader(name: str) -> Callable[..., "Source"]:
     return getattr(import_module(module), function)
 
 
-def find_root(name: str, root: str | Path | None = None) -> Path:
+def find_root(name: str, root: str | Path | None = None, told: bool = True) -> Path:
     """The folder of a data set: `root` or ``$TUTSEG_DATA``, itself or the official folder inside it.
+
+    Parameters
+    ----------
+    told : bool
+        Whether someone said that `root` is this data set, and is believed if its layout is. Else, and for
+        ``$TUTSEG_DATA``, a folder under another name than the official one must have what that set alone has.
 
     Raises
     ------
@@ -71,7 +77,7 @@ def find_root(name: str, root: str | Path | None = None) -> Path:
         if not base or name == "folder":
             hint = "give --root" if name == "folder" else "give --root or set TUTSEG_DATA to"
             raise InputError(f"no root for data {name}", f"{hint} {where}")
-        root = base
+        root, told = base, False
     root = Path(root)
     if not root.is_dir():
         raise InputError(f"root {root} does not exist", f"give --root a folder that holds data {name}")
@@ -79,11 +85,13 @@ def find_root(name: str, root: str | Path | None = None) -> Path:
         return root
     card = READERS[name]
     for candidate in (root / card.folder, root):
-        if any(any(candidate.glob(marker)) for marker in card.markers):
+        believed = told or candidate.absolute().name == card.folder
+        if any(any(candidate.glob(path)) for path in card.signs + (card.layout if believed else ())):
             return candidate
     raise InputError(
-        f"{root} does not hold data {name} (looked for {card.folder}/{' or '.join(card.markers)})",
-        f"see `tutseg data list` for where to get it, or correct --root or TUTSEG_DATA (root {root})",
+        f"{root} does not hold data {name} (looked for {card.folder}/{' or '.join(card.layout or card.signs)})",
+        f"see `tutseg data list` for where to get it, or correct --root or TUTSEG_DATA (root {root}); pictures of "
+        "your own are `--data folder`",
     )
 
 

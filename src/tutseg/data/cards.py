@@ -135,7 +135,7 @@ def list_data(root: str | Path | None = None) -> list[dict]:
             row |= {"state": "drawn", "n": DRAWN_COUNT}
         elif root and Path(root).is_dir():
             try:
-                row["root"] = str(find_root(name, root))
+                row["root"] = str(find_root(name, root, told=False))
             except InputError:
                 pass  # missing: the row says where to get it
             else:

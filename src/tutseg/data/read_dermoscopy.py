@@ -1,12 +1,13 @@
 """Readers of dermoscopic data sets, in the folder layout of their official downloads."""
 
-import csv
 import re
 from contextlib import closing
 from pathlib import Path
 
 from tutseg.data.folders import Item, PictureSource, choose, list_images, official_parts, pair_by_stem, pair_items
+from tutseg.data.metadata import read_metadata
 from tutseg.errors import InputError
+from tutseg.files import text_of
 
 ISIC_PARTS = ("train", "validation", "test")
 ISIC2018_CLASSES = {
@@ -20,23 +21,18 @@ ISIC2018_CLASSES = {
 }
 
 
-def _read_table(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        return list(csv.DictReader(file))
-
-
 def _isic2017_labels(root: Path) -> dict[str, str]:
     """Class by id from the tables of ISIC 2017 (Part 3), where they lie in `root`; older releases call them Classes."""
     labels = {}
     for pattern in ("ISIC-2017_*_Part3_GroundTruth.csv", "ISIC-2017_*_Classes.csv"):
         for path in sorted(root.glob(pattern)):
-            for row in _read_table(path):
-                if float(row["melanoma"]):
+            for row in read_metadata(path, ("image_id", "melanoma")):
+                if row.yes("melanoma"):
                     label = "melanoma"
                 elif "seborrheic_keratosis" not in row:
                     label = "not melanoma"
                 else:
-                    label = "seborrheic keratosis" if float(row["seborrheic_keratosis"]) else "nevus"
+                    label = "seborrheic keratosis" if row.yes("seborrheic_keratosis") else "nevus"
                 labels[row["image_id"]] = label
     return labels
 
@@ -73,12 +69,15 @@ def _isic2018_task3(root: Path, part: str, word: str) -> list[Item]:
     table = root / f"{stem}_GroundTruth" / f"{stem}_GroundTruth.csv"
     if not table.is_file():
         raise InputError(f"{table} does not exist", "unpack the Task 3 ground truth beside the pictures")
-    labels = {
-        row["image"]: next(name for code, name in ISIC2018_CLASSES.items() if float(row[code]))
-        for row in _read_table(table)
-    }
+    labels = {}
+    for row in read_metadata(table, ("image", *ISIC2018_CLASSES)):
+        classes = [name for code, name in ISIC2018_CLASSES.items() if row.yes(code)]
+        if len(classes) != 1:
+            raise InputError(f"{row.where}: {len(classes)} classes are marked", "mark one, as in the download")
+        labels[row["image"]] = classes[0]
     groupings = next(iter(sorted(root.glob(f"**/{stem}_LesionGroupings.csv"))), None)
-    lesions = {row["image"]: row["lesion_id"] for row in _read_table(groupings)} if groupings else {}
+    rows = read_metadata(groupings, ("image", "lesion_id")) if groupings else []
+    lesions = {row["image"]: row["lesion_id"] for row in rows}
     return [
         Item(path.stem, path, None, lesions.get(path.stem), labels.get(path.stem), part=part)
         for path in list_images(root / f"{stem}_Input")
@@ -99,9 +98,10 @@ def isic2016(root: Path, part: str = "train") -> PictureSource:
     """ISIC 2016 Part 1: ``train`` (900), ``test`` (379), or ``all``; benign/malignant where Part 3's tables are."""
     labels = {}
     for path in sorted(root.glob("ISBI2016_ISIC_Part3_*_GroundTruth.csv")):
-        with path.open(newline="") as file:
-            for id, value in csv.reader(file):
-                labels[id] = "malignant" if value in ("malignant", "1.0", "1") else "benign"
+        for row in read_metadata(path, ("image", "class"), headed=False):
+            named = row["class"] in ("benign", "malignant")
+            malignant = row["class"] == "malignant" if named else row.yes("class")
+            labels[row["image"]] = "malignant" if malignant else "benign"
     items = []
     for p in official_parts(part, ("train", "test")):
         stem = f"ISBI2016_ISIC_Part1_{'Training' if p == 'train' else 'Test'}"
@@ -111,8 +111,9 @@ def isic2016(root: Path, part: str = "train") -> PictureSource:
 
 def ham10000(root: Path) -> PictureSource:
     """HAM10000 with Tschandl's lesion masks; groups are lesions, of which many have several pictures."""
-    table = next(path for path in (root / "HAM10000_metadata.csv", root / "HAM10000_metadata") if path.is_file())
-    rows = {row["image_id"]: row for row in _read_table(table)}
+    table = root / "HAM10000_metadata.csv"
+    table = table if table.is_file() else table.with_suffix("")
+    rows = {row["image_id"]: row for row in read_metadata(table, ("image_id", "lesion_id", "dx"))}
     folders = sorted(path for path in root.glob("HAM10000_images*") if path.is_dir())
     if not folders:
         raise InputError(f"{root} has no folder HAM10000_images_part_1", "unpack the pictures there")
@@ -125,19 +126,29 @@ def ham10000(root: Path) -> PictureSource:
     return PictureSource("ham10000", root, items)
 
 
+_REPAIR = "take the table of the download, or repair that row"
 PH2_DIAGNOSES = ("common nevus", "atypical nevus", "melanoma")
 
 
 def _ph2_text(path: Path) -> dict[str, str]:
-    """Diagnosis by picture from ``PH2_dataset.txt``: columns between ``||`` (or tabs), coded 0, 1, 2."""
+    """Diagnosis by picture from ``PH2_dataset.txt``: columns between ``||`` (or tabs, or semicolons), coded 0, 1, 2."""
     found: dict[str, str] = {}
     column = None
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        cells = [cell.strip() for cell in re.split(r"\|\||\t", line.strip().strip("|"))]
+    for number, line in enumerate(text_of(path).splitlines(), 1):
+        cells = [cell.strip() for cell in re.split(r"\|\||[\t;]", line.strip().strip("|;"))]
         if "Clinical Diagnosis" in cells:
             column = cells.index("Clinical Diagnosis")
         elif column is not None and cells[0].startswith("IMD"):
-            found[cells[0]] = PH2_DIAGNOSES[int(cells[column])]
+            code = cells[column] if column < len(cells) else ""
+            if code not in ("0", "1", "2"):
+                raise InputError(
+                    f"{path}, line {number}: the clinical diagnosis of {cells[0]} is '{code}', not 0, 1 or 2", _REPAIR
+                )
+            found[cells[0]] = PH2_DIAGNOSES[int(code)]
+    if column is None:
+        raise InputError(f"{path}: no line names a column Clinical Diagnosis", _REPAIR)
+    if not found:
+        raise InputError(f"{path}: no line begins with a picture's name, such as IMD003", _REPAIR)
     return found
 
 
@@ -145,16 +156,27 @@ def _ph2_sheet(path: Path) -> dict[str, str]:
     """Diagnosis by picture from ``PH2_dataset.xlsx``: one column a diagnosis, marked with X."""
     import openpyxl
 
+    try:
+        with closing(openpyxl.load_workbook(path, read_only=True)) as book:
+            rows = list(book.active.iter_rows(values_only=True))
+    except Exception as error:  # zipfile, XML and openpyxl raise kinds of their own
+        raise InputError(f"{path} is not an Excel workbook ({error})", "take the one of the download") from error
     found: dict[str, str] = {}
     columns: dict[str, int] = {}
-    with closing(openpyxl.load_workbook(path, read_only=True)) as book:
-        for row in book.active.iter_rows(values_only=True):
-            cells = [str(cell).strip() if cell is not None else "" for cell in row]
-            if "Image Name" in cells:
-                columns = {cell.lower(): at for at, cell in enumerate(cells)}
-            elif columns and cells[columns["image name"]].startswith("IMD"):
-                marked = (name for name in PH2_DIAGNOSES if cells[columns[name]])
-                found[cells[columns["image name"]]] = next(marked)
+    needed = ("image name", *PH2_DIAGNOSES)
+    for number, row in enumerate(rows, 1):
+        cells = [str(cell).strip() if cell is not None else "" for cell in row]
+        if "image name" in (low := [cell.lower() for cell in cells]):
+            if missing := [name for name in needed if name not in low]:
+                raise InputError(f"{path}, row {number}: no column {' nor '.join(missing)}", _REPAIR)
+            columns = {name: low.index(name) for name in needed}
+        elif columns and len(cells) > columns["image name"] and cells[columns["image name"]].startswith("IMD"):
+            marked = [name for name in PH2_DIAGNOSES if columns[name] < len(cells) and cells[columns[name]]]
+            if len(marked) != 1:
+                raise InputError(f"{path}, row {number}: {len(marked)} diagnoses are marked", _REPAIR)
+            found[cells[columns["image name"]]] = marked[0]
+    if not columns:
+        raise InputError(f"{path}: no row names a column Image Name", _REPAIR)
     return found
 
 
