@@ -58,6 +58,11 @@ def no_mask(here: Path, run: Path) -> None:
     (here / "masks/p03.png").unlink()
 
 
+def no_mask_fits(here: Path, run: Path) -> None:
+    for path in (here / "masks").iterdir():
+        path.rename(path.with_stem(f"{path.stem}-copy"))
+
+
 def no_masks_at_all(here: Path, run: Path) -> None:
     shutil.rmtree(here / "masks")
 
@@ -181,7 +186,7 @@ CASES = [
     Case("empty folder", train(), ("here/images", "no pictures"), no_pictures),
     Case("no masks", train(), ("here", "masks"), no_masks_at_all),
     Case("classes alone", train(data="breastmnist"), ("breastmnist", "has no masks"), classes_alone),
-    Case("image without mask", train(), ("p03.jpg", "p03.png"), no_mask),
+    Case("no mask fits", train(), ("p00.jpg", "has a mask", "masks"), no_mask_fits),
     Case("mask of another size", train(), ("p03.png", "9x7", "48x40", "same width"), other_size),
     Case("truncated picture", train(), ("p03.jpg", "truncated", "fetch it again"), truncated),
     Case("zero-byte picture", train(), ("p03.jpg", "0 bytes", "fetch it again"), zero_bytes),

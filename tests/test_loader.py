@@ -90,10 +90,16 @@ def test_pictures_without_masks_load():
         pictures.need("masks")
 
 
-def test_a_picture_without_mask_among_others_is_named():
+def test_some_pictures_may_have_no_mask():
     masks = [sample.mask for sample in Arrays()]
-    with pytest.raises(InputError, match="a has no mask, but others have"):
-        load_pictures(Changed(mask=[masks[0], None, masks[2]]), 16)
+    whole, some = load_pictures(Arrays(), 16), load_pictures(Changed(mask=[masks[0], None, masks[2]]), 16)
+    assert some.masked == (True, False, True) and whole.masked == ()
+    assert some.outlined().ids == ("c", "b") and torch.equal(some.outlined().need("masks").masks, whole.masks[[0, 2]])
+    assert whole.outlined() is whole and some.take([2, 0]).need("truth").masked == (True, True)
+    with pytest.raises(InputError, match="data arrays: a has no mask: choose a part where all have one"):
+        some.need("masks")
+    empty = load_pictures(Changed(mask=[masks[0], np.zeros_like(masks[1]), masks[2]]), 16)
+    assert len({each.fingerprint() for each in (whole, some, empty)}) == 3  # no mask is not an empty one
 
 
 def test_classes_are_numbered_by_name():

@@ -465,11 +465,6 @@ def other_size(root):
     put(root / "masks/a.png", ellipse(0, 10, 20)[1] * 255)
 
 
-def no_mask(root):
-    good(root)
-    (root / "masks/b.png").unlink()
-
-
 def no_masks_folder(root):
     good(root)
     for path in (root / "masks").iterdir():
@@ -490,7 +485,6 @@ def twice(root):
         (zero_bytes, "masks/a.png is empty", "fetch it again"),
         (no_picture, "images/a.jpg is truncated or not a picture", "fetch it again"),
         (other_size, "masks/a.png is 20x10, its picture 32x24", "same width"),
-        (no_mask, "images/b.jpg has no mask", "add a mask named b.png"),
         (no_masks_folder, "has images/ but no masks/", "put the masks"),
         (twice, "the same stem", "keep one"),
     ],

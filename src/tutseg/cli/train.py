@@ -31,7 +31,8 @@ def _trial_command(run: Callable[..., None]) -> Callable[..., None]:
             option = typer.Option(flag_of(name), metavar="NAME=VALUE", help=field.description)
         else:
             option = typer.Option(flag_of(name), help=field.description)
-        default = inspect.Parameter.empty if name == "method" else None if pairs else field.default
+        default = None if pairs or name == "labelled" else field.default  # which labelled share, make_trial knows
+        default = inspect.Parameter.empty if name == "method" else default
         parameters.append(
             inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, option])
         )
@@ -43,7 +44,7 @@ def _trial_command(run: Callable[..., None]) -> Callable[..., None]:
         for name, field in Trial.model_fields.items():
             value = given.pop(name)
             fields[name] = values(value, name == "inputs") if get_origin(field.annotation) is dict else value
-        run(fields, **given)
+        run({name: value for name, value in fields.items() if (name, value) != ("labelled", None)}, **given)
 
     command.__signature__ = inspect.Signature([*parameters, *own])
     command.__annotations__ = {each.name: each.annotation for each in (*parameters, *own)}
@@ -55,6 +56,7 @@ def _trial_command(run: Callable[..., None]) -> Callable[..., None]:
     epilog=example(
         "tutseg train dme-fd --data synth --labelled 0.05 --net unet-s --size 64 --steps 200",
         "tutseg train dme-fd --data isic2018 --root data --labelled 59 -o tau=0.9 -o combine=cross",
+        "tutseg train dme-fd --data folder --root MY --test MY_TEST --net lite0-unet --pretrained",
         "tutseg train k-means --data ph2 --size 96 -o k=2",
     ),
     help="Train a method on one split (or segment every picture by a one-image method), score it, and write a run "
@@ -86,9 +88,12 @@ def train(
         return
     view, scores = next(iter(result["scores"].items()))
     best = task_of(trial.method).best
-    told, over = scores[best]["per_image"], f"{trial.method} on {trial.data}: {best.capitalize()}"
-    print(f"{over} {told['mean']:.4f} (sd {told['std']:.4f} over n = {told['n']} test images, {view})")
-    print(", ".join(f"{n} {part}" for part, n in result["n"].items()))
+    said = "trained, not scored"
+    if scores:
+        told = scores[best]["per_image"]
+        said = f"{best.capitalize()} {told['mean']:.4f} (sd {told['std']:.4f} over n = {told['n']} test images, {view})"
+    print(f"{trial.method} on {trial.data}: {said}")
+    print(", ".join(f"{n} {part.replace('_', ' ')}" for part, n in result["n"].items()))
     print(folder)
 
 

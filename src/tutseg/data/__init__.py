@@ -28,7 +28,7 @@ def open_source(name: str, root: str | Path | None = None, /, **options: Any) ->
     Parameters
     ----------
     name : str
-        A name that ``tutseg data list`` prints, ``folder`` for any folder of image/mask pairs, or a drawn style.
+        A name that ``tutseg data list`` prints, ``folder`` for any folder of pictures and masks, or a drawn style.
     root : path, optional
         The data set's folder, or the folder that holds it; without it ``$TUTSEG_DATA``. Drawn data need none.
     **options
@@ -38,7 +38,7 @@ def open_source(name: str, root: str | Path | None = None, /, **options: Any) ->
     Raises
     ------
     InputError
-        Unknown name or option, no such folder, a picture without its mask.
+        Unknown name or option, no such folder, or one whose pictures and masks cannot be paired.
     """
     if name in DRAWN:
         drawn = import_module("tutseg.data.synth").Synth
@@ -53,7 +53,7 @@ def open_source(name: str, root: str | Path | None = None, /, **options: Any) ->
 
 def reader(name: str) -> Callable[..., "Source"]:
     """The function that reads a real data set or a folder, ``reader(name)(root, **options)``."""
-    module, function = (READERS[name].target if name in READERS else "tutseg.data.folders:folder").split(":")
+    module, function = (READERS[name].target if name in READERS else "tutseg.data.read_folder:folder").split(":")
     return getattr(import_module(module), function)
 
 

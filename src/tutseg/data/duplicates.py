@@ -11,7 +11,7 @@ from tutseg.data import open_source
 from tutseg.data.folders import PictureSource
 from tutseg.data.leaks import as_words, connected, near_duplicate_groups, near_limit, near_pairs, source_hashes
 from tutseg.data.sample import Source
-from tutseg.data.splits import make_split
+from tutseg.data.splits import split_pictures
 from tutseg.files import atomic_write, canonical_json, sha256
 
 REPORTED = ("isic2018", "ph2", "kvasir-seg", "cvc-clinicdb", "covid-semiseg", "breastmnist", "pneumoniamnist")
@@ -24,7 +24,7 @@ def separated(source: Source, protocol: str, folds: int = 5) -> int:
     groups = [source.ids[root] for root in roots]
     count = 0
     for fold in range(folds):
-        split = make_split(source.ids, source.groups, 1.0, fold, folds=folds, protocol=protocol)
+        split = split_pictures(source, 1.0, fold=fold, folds=folds, protocol=protocol)
         training = {groups[index] for index in split.labelled + split.unlabelled}
         count += sum(groups[index] in training for index in split.test)
     return count

@@ -1,7 +1,8 @@
-"""Files of pictures and masks: listing and pairing them, a source over them, and any folder of pairs.
+"""Files of pictures and masks: listing and pairing them, and a source over them.
 
-The readers of the official downloads (`read_dermoscopy`, `read_endoscopy`, `read_radiology`) build on this. A reader
-finds files and names groups; no picture is decoded before `source[i]` asks for it.
+The readers of the official downloads (`read_dermoscopy`, `read_endoscopy`, `read_radiology`) and of any folder
+(`read_folder`) build on this. A reader finds files and names groups; no picture is decoded before `source[i]` asks for
+it.
 """
 
 import re
@@ -14,12 +15,14 @@ from pathlib import Path
 import numpy as np
 
 from tutseg.data.decode import read_image
-from tutseg.data.masks import MaskReader, parse_labels
+from tutseg.data.masks import MaskReader
 from tutseg.data.sample import Sample
 from tutseg.errors import InputError, unknown
 
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
-MASK_SUFFIX = re.compile(r"_(segmentation|lesion|mask)$", re.IGNORECASE)
+MASK_SUFFIX = re.compile(
+    r"[_. -]((segmentation|lesion|label|ground_?truth|annotation|gt)|(masks?|seg)([_ -]?\d+)?)$", re.IGNORECASE
+)
 
 # ---- names of files --------------------------------------------------------------------------------------------------
 
@@ -117,7 +120,8 @@ class PictureSource:
     window : (low, high), optional
         As in `read_image`.
     by_hash : bool
-        Groups are near-duplicates (see `tutseg.data.leaks`), found when first asked for.
+        Near-duplicates (see `tutseg.data.leaks`) are of one group, with all of their groups; found when first asked
+        for.
     mask_labels : collection of int
         Which labels are foreground, where masks are label maps; none: all but 0.
 
@@ -156,8 +160,14 @@ class PictureSource:
         if self._by_hash:
             from tutseg.data.leaks import near_duplicate_groups
 
-            return near_duplicate_groups(self)
+            return near_duplicate_groups(self, [item.group for item in self.items])
         return [item.group or item.id for item in self.items]
+
+    @property
+    def masked(self) -> list[bool] | None:
+        """Which pictures have a mask, where some have none; None where all are alike."""
+        found = [item.mask is not None for item in self.items]
+        return found if any(found) and not all(found) else None
 
     def __len__(self) -> int:
         return len(self.items)
@@ -203,26 +213,3 @@ def choose(name: str, value: str, known: Iterable[str]) -> str:
 def official_parts(part: str, known: Sequence[str]) -> Sequence[str]:
     """The parts that `part` names: one of `known`, or all of them."""
     return known if choose("part", part, [*known, "all"]) == "all" else (part,)
-
-
-def folder(root: Path, labels: object = None) -> PictureSource:
-    """Any folder of pairs: ``images/`` and ``masks/``, or side by side with a mask suffix.
-
-    Groups are near-duplicates.
-
-    Parameters
-    ----------
-    labels : int, str or list of int, optional
-        Which labels are foreground, where the masks are label maps: ``2``, ``"1,2"``.
-    """
-    named = {"by_hash": True, "mask_labels": parse_labels(labels)}
-    if (root / "images").is_dir():
-        if not (root / "masks").is_dir():
-            raise InputError(f"folder {root} has images/ but no masks/", f"put the masks into {root / 'masks'}")
-        return PictureSource("folder", root, pair_items(root / "images", root / "masks"), **named)
-    files = list_images(root)
-    masks = [path for path in files if MASK_SUFFIX.search(path.stem)]
-    images = [path for path in files if not MASK_SUFFIX.search(path.stem)]
-    if not images:
-        raise InputError(f"folder {root} holds masks only", "put the pictures beside them, named without the suffix")
-    return PictureSource("folder", root, [Item(*pair) for pair in pair_by_stem(images, masks)], **named)

@@ -143,10 +143,12 @@ def _remember(name: str, hashes: dict[str, str]) -> None:
         return  # a cache that cannot be written costs time at the next run, nothing else
 
 
-def near_duplicate_groups(source: "Source") -> list[str]:
-    """Group of each picture: the smallest id among its near-duplicates, and theirs."""
-    pairs = near_pairs(as_words(source_hashes(source)), limit=near_limit(source.name))
-    roots = connected(len(source), [(a, b) for a, b, _ in pairs])
+def near_duplicate_groups(source: "Source", known: Sequence[str | None] = ()) -> list[str]:
+    """Group of each picture: the smallest id among its near-duplicates and those of its `known` group, and theirs."""
+    pairs = [(a, b) for a, b, _ in near_pairs(as_words(source_hashes(source)), limit=near_limit(source.name))]
+    first: dict[str, int] = {}
+    pairs += [(first.setdefault(name, at), at) for at, name in enumerate(known) if name is not None]
+    roots = connected(len(source), pairs)
     return [source.ids[root] for root in roots]
 
 

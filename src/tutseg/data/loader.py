@@ -42,6 +42,8 @@ class Pictures:
         int64 ``(N,)``, places in `classes`; -1 for a picture whose class is not known.
     classes : tuple of str
         The names of the labels, sorted.
+    masked : tuple of bool
+        Which pictures have a mask, where some have none; empty where all are alike.
     """
 
     images: Tensor
@@ -52,6 +54,7 @@ class Pictures:
     truth: Tensor | None = None
     labels: Tensor | None = None
     classes: tuple[str, ...] = ()
+    masked: tuple[bool, ...] = ()
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -69,7 +72,12 @@ class Pictures:
         """The part at `indices`."""
         at = torch.as_tensor(list(indices), dtype=torch.long, device=self.images.device)
         ids, groups = (tuple(names[i] for i in indices) for names in (self.ids, self.groups))
-        return replace(self, ids=ids, groups=groups, **self._each(lambda tensor: tensor[at]))
+        masked = tuple(self.masked[i] for i in indices) if self.masked else ()
+        return replace(self, ids=ids, groups=groups, masked=masked, **self._each(lambda tensor: tensor[at]))
+
+    def outlined(self) -> "Pictures":
+        """The part that has masks, or all where all are alike."""
+        return self.take([i for i, known in enumerate(self.masked) if known]) if self.masked else self
 
     def to(self, device: torch.device | str) -> "Pictures":
         """The same pictures on another device."""
@@ -83,10 +91,13 @@ class Pictures:
         return replace(self, **dict.fromkeys(columns))
 
     def need(self, *columns: str) -> "Pictures":
-        """The same pictures; an InputError if one of these columns is not there."""
+        """The same pictures; an InputError if one of these columns is not there, or not for each picture."""
         for column in columns:
             if getattr(self, column) is None:
                 raise InputError(f"data {self.name} has no {column}", f"choose data, or a part, that has {column}")
+            if column in ("masks", "truth") and not all(self.masked):
+                bare = self.ids[self.masked.index(False)]
+                raise InputError(f"data {self.name}: {bare} has no mask", "choose a part where all have one")
         return self
 
     def floats(self, at: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -95,12 +106,14 @@ class Pictures:
         return self.images[at].float() / 255, None if self.masks is None else self.masks[at].float()
 
     def fingerprint(self) -> str:
-        """SHA-256 over ids, pixels and truth (labels where there is no truth), in the order of ids."""
+        """SHA-256 over ids, pixels and truth (labels where there is none), in the order of ids."""
         order = sorted(range(len(self)), key=lambda i: self.ids[i])
         digest = sha256("\n".join(self.ids[i] for i in order))
         for part in (self.images, self.labels if self.truth is None else self.truth):
             if part is not None:
                 digest = sha256(digest.encode() + part[order].cpu().numpy().tobytes())
+        if self.masked:
+            digest = sha256(digest.encode() + bytes(self.masked[i] for i in order))
         return digest
 
 
@@ -140,11 +153,11 @@ def load_pictures(
     Raises
     ------
     InputError
-        A picture that cannot be read, naming the file; or one without a mask where others have one.
+        A picture that cannot be read, naming the file.
     """
     n = len(source)
     images = np.empty((n, 3, size, size), np.uint8)
-    masks = np.empty((n, 1, size, size), np.uint8)
+    masks = np.zeros((n, 1, size, size), np.uint8)
     masked = np.zeros(n, bool)
     names: list[str | None] = [None] * n
 
@@ -161,14 +174,12 @@ def load_pictures(
         for part in pool.map(read, (range(n)[start : start + 16] for start in range(0, n, 16))):
             for index in part if on_picture else ():
                 on_picture(index + 1, n)
-    if masked.any() and not masked.all():
-        bare = source.ids[int(np.argmin(masked))]
-        raise InputError(f"{bare} has no mask, but others have", "choose a part of the data where all or none have one")
     known = torch.from_numpy(masks) if masked.any() else None
     classes = tuple(sorted({name for name in names if name is not None}))
     labels = torch.tensor([-1 if name is None else classes.index(name) for name in names]) if classes else None
     pictures = Pictures(torch.from_numpy(images), tuple(source.ids), tuple(source.groups), source.name)
-    return replace(pictures, masks=known, truth=known, labels=labels, classes=classes)
+    some = tuple(masked.tolist()) if masked.any() and not masked.all() else ()
+    return replace(pictures, masks=known, truth=known, labels=labels, classes=classes, masked=some)
 
 
 @lru_cache(maxsize=64)

@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tutseg.errors import InputError, unknown
 from tutseg.files import canonical_json, knowledge, sha256
@@ -115,6 +115,34 @@ def make_split(
     order = _drawn(training, ids, seed)
     count = _count(labelled, len(order))
     return Split(*(tuple(sorted(part)) for part in (order[:count], order[count:], held, test)))
+
+
+def split_pictures(source: "Source", labelled: float, test: bool = True, **options: Any) -> Split:
+    """A split of a source, or of `Pictures`, of which only some may have masks (its ``masked``).
+
+    Those with a mask are parted as `make_split` does it, by its `options`. The others are unlabelled, except those
+    whose group is validated or tested: they are in no part.
+
+    Parameters
+    ----------
+    labelled : float
+        As for `make_split`; a share of the training pictures that have masks.
+    test : bool
+        Without, all pictures train: there is no validation part and no test part.
+    """
+    masked = getattr(source, "masked", None) or [True] * len(source.ids)
+    known = [index for index, has_mask in enumerate(masked) if has_mask]
+    ids, groups = ([names[index] for index in known] for names in (source.ids, source.groups))
+    if test:
+        split = make_split(ids, groups, labelled, **options)
+    else:
+        order = _drawn(range(len(ids)), ids, options.get("seed", 0))
+        count = _count(labelled, len(order))
+        split = Split(tuple(sorted(order[:count])), tuple(sorted(order[count:])), (), ())
+    parts = {name: tuple(known[index] for index in part) for name, part in vars(split).items()}
+    held = {source.groups[index] for index in parts["validation"] + parts["test"]}
+    bare = [i for i, has_mask in enumerate(masked) if not has_mask and source.groups[i] not in held]
+    return Split(**{**parts, "unlabelled": tuple(sorted([*parts["unlabelled"], *bare]))})
 
 
 def leak_split(ids: Sequence[str], groups: Sequence[str], labelled: float, seed: int, protocol: str) -> Split:

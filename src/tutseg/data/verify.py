@@ -13,7 +13,7 @@ from tutseg.data.folders import MASK_SUFFIX, PICTURES, PictureSource, mask_stem
 from tutseg.data.leaks import as_words, leaks_of, near_limit, near_pairs, perceptual_hash
 from tutseg.data.masks import GreyMaskWarning, LabelMaskWarning, MaskNotice, SizeMismatchError
 from tutseg.data.readers import READERS
-from tutseg.data.splits import PROTOCOLS, make_split
+from tutseg.data.splits import PROTOCOLS, split_pictures
 from tutseg.errors import InputError, unknown
 
 FULL = 0.99
@@ -100,6 +100,8 @@ def _unused_masks(source: PictureSource) -> list[Finding]:
     used = {item.mask for item in source.items if item.mask}
     if not used:
         return []
+    bare = tuple(id for id, masked in zip(source.ids, source.masked or (), strict=False) if not masked)
+    found = [Finding("note", "pair", f"{len(bare)} of {len(source)} pictures have no mask", bare)] if bare else []
     shared = {item.image.parent for item in source.items}  # where pictures and masks lie side by side
     unused = [
         path
@@ -112,8 +114,8 @@ def _unused_masks(source: PictureSource) -> list[Finding]:
     ]
     if unused:
         message = f"{len(unused)} masks have no picture, the first {unused[0]}"
-        return [Finding("warning", "pair", message, tuple(mask_stem(path) for path in unused))]
-    return [Finding("ok", "pair", "every picture has its mask and every mask its picture")]
+        found.append(Finding("warning", "pair", message, tuple(mask_stem(path) for path in unused)))
+    return found or [Finding("ok", "pair", "every picture has its mask and every mask its picture")]
 
 
 @dataclass(frozen=True)
@@ -201,12 +203,12 @@ def _duplicates(source: PictureSource, hashes: dict[int, str]) -> list[Finding]:
         found.append(Finding("warning" if torn or _torn_groups(source) else "ok", "split", message, ids))
     for protocol in PROTOCOLS:
         try:
-            split = make_split(source.ids, source.groups, 1.0, protocol=protocol)
+            split = split_pictures(source, 1.0, protocol=protocol)
         except InputError as error:
             found.append(Finding("note", "split", f"protocol {protocol}: {error}"))
             continue
         side = {i: part for part, indices in vars(split).items() for i in indices}
-        torn = [(a, b) for a, b, _ in pairs if side[a] != side[b]]
+        torn = [(a, b) for a, b, _ in pairs if a in side and b in side and side[a] != side[b]]
         groups = leaks_of(split, source)
         bad = bool(torn or groups)
         message = f"protocol {protocol}, fold 0 separates {len(torn)} near-duplicate pairs and {len(groups)} groups"

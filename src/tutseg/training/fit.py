@@ -196,7 +196,10 @@ def fit(
     """
     for stream in method.streams:
         if not getattr(train, stream):
-            raise InputError(f"method {trial.method} got no {stream} picture", "choose another labelled fraction")
+            remedy = (
+                "give a smaller --labelled, or add pictures without masks" if stream == "unlabelled" else "label more"
+            )
+            raise InputError(f"method {trial.method} got no {stream} picture", remedy)
     fabric.to_device(method).to(memory_format=torch.channels_last).train()  # convolutions run faster, same result
     settings = settings_of(method, trial)
     optimizers = make_optimizers(method, settings)

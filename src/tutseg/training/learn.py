@@ -19,7 +19,7 @@ from tutseg.training.checkpoint import load_weights, save_weights
 from tutseg.training.evaluate import Measure, choose_weights
 from tutseg.training.fit import LeakingSet, TrainingSet, fit, snapshot_path
 from tutseg.training.generate import generated_pictures
-from tutseg.training.pictures import fingerprint_of, pictures_of, split_of
+from tutseg.training.pictures import fingerprint_of, pictures_of, split_of, test_source
 from tutseg.training.start import build_for
 from tutseg.training.tasks import Job, Outcome
 
@@ -54,16 +54,19 @@ class Parts:
 
 
 def read_parts(job: Job, *columns: str) -> Parts:
-    """Read a trial's data, whose pictures must have these columns, and part it."""
+    """Read a trial's data and part it; all but the unlabelled pictures must have these columns."""
     trial, device = job.trial, job.fabric.device
-    pictures = pictures_of(trial.data, job.root, trial.size, trial.data_options).need(*columns)
+    pictures = pictures_of(trial.data, job.root, trial.size, trial.data_options)
     split = split_of(trial, pictures)
-    test = pictures.take(split.test if trial.scored == "test" else split.validation)
+    labelled, validation, test = (
+        pictures.take(part).need(*columns)
+        for part in (split.labelled, split.validation, split.test if trial.scored == "test" else split.validation)
+    )
     origin = {"data": fingerprint_of(pictures)}
-    if trial.test_data:
-        test = pictures_of(trial.test_data, job.root, trial.size, trial.test_options).need(*columns)
+    if elsewhere := test_source(trial, job.root):
+        test = pictures_of(*elsewhere, trial.size, trial.test_options).outlined().need(*columns)
         origin["tested"] = fingerprint_of(test)
-    labelled, noise, drawn = pictures.take(split.labelled), {}, None
+    noise, drawn = {}, None
     if trial.noise:
         labelled, changed = with_noise(labelled, trial.noise)
         noise = {"ids": np.array(labelled.ids), "changed": changed}
@@ -74,8 +77,10 @@ def read_parts(job: Job, *columns: str) -> Parts:
     training_set = LeakingSet if leaks else TrainingSet
     train = training_set(labelled.to(device), pictures.take(split.unlabelled).to(device), generated=drawn)
     n = {part: len(getattr(split, part)) for part in ("labelled", "unlabelled", "validation")} | {"test": len(test)}
+    if pictures.masked and (kin := len(pictures) - sum(map(len, vars(split).values()))):
+        n["kin_left_out"] = kin  # without masks, and of a group that is held out
     origin["split"] = split.fingerprint(pictures.ids)[:16]
-    return Parts(train, pictures.take(split.validation).to(device), test.to(device), n, origin, noise)
+    return Parts(train, validation.to(device), test.to(device), n, origin, noise)
 
 
 def learn(
@@ -85,7 +90,7 @@ def learn(
     score: Callable[[Method, Pictures], tuple[dict[str, dict], list[dict[str, Any]]]],
     check: Callable[[Method, Parts], None] = lambda method, parts: None,
 ) -> Outcome:
-    """Train, choose among the kept weights, score every view on the test part.
+    """Train, choose among the kept weights, score every view on the test part, if there is one.
 
     Parameters
     ----------
@@ -113,10 +118,13 @@ def learn(
 
     started = time.perf_counter()
     report("score", 0, 2)
-    selection = choose_weights(method, trial, folder, parts.validation, parts.test, measure)
+    selection, scores, rows = {}, {view: {} for view in method.views}, []
+    if len(parts.test):
+        selection = choose_weights(method, trial, folder, parts.validation, parts.test, measure)
     load_weights(snapshot_path(folder, trial.steps), method)
     report("score", 1, 2)
-    scores, rows = score(method, parts.test)
+    if len(parts.test):
+        scores, rows = score(method, parts.test)
     save_weights(folder / "weights.safetensors", method, {"trial": trial.id, "net": trial.net, "method": trial.method})
     seconds = {"train": trained, "score": time.perf_counter() - started}
     return Outcome(parts.n, scores, rows, seconds, parts.origin, selection)

@@ -139,7 +139,7 @@ def run(job: Job) -> Outcome:
     """
     trial, device = job.trial, job.fabric.device
     method, change = build_method(trial.method, **trial.options), change_of(trial)
-    whole = pictures_of(trial.data, job.root, trial.size, trial.data_options).need("truth")
+    whole = pictures_of(trial.data, job.root, trial.size, trial.data_options).outlined().need("truth")
     if trial.pictures and trial.pictures > len(whole):
         raise InputError(f"{trial.pictures} pictures of {trial.data}, which has {len(whole)}", "give fewer --pictures")
     at = np.linspace(0, len(whole) - 1, trial.pictures or len(whole)).round().astype(int)

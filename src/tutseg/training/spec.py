@@ -44,7 +44,7 @@ SCALE_FIELDS = ("options_of", "rows", "only", "grid")  # a scale's own; its othe
 BLOCK_FIELDS = ("name", "defaults", "grid")
 INHERITED = ("net", "size", "seed")  # what a parent has from a child that is trained
 NOT_TRAINED = ("labelled", "net", "steps", "batch", "fold", "protocol", "lr", "weight_decay", "schedule", "augment",
-               "evaluations", "precision", "pretrained", "test_data", "test_options", "scored", "noise",
+               "evaluations", "precision", "pretrained", "test", "test_data", "test_options", "scored", "noise",
                "groups")  # fmt: skip
 OF_TASKS = {"change": ("one-image",), "pictures": ("one-image", "generate")}
 

@@ -12,6 +12,7 @@ from tutseg.files import canonical_json, runs_folder, sha256
 from tutseg.methods.cards import CARDS
 
 SCHEMA = 2
+FOLD, NO_TEST = "fold", "none"
 OF_ONE_IMAGE = ("seed", "steps", "lr")  # of each picture's own training, not the trial's
 
 
@@ -44,7 +45,9 @@ class Trial(BaseModel):
     method: str = Field(description="A name that `tutseg methods` lists.")
     data: str = _field("synth", "A name that `tutseg data list` prints.")
     labelled: Annotated[float, AfterValidator(_share_or_count)] = _field(
-        0.02, "Share of the training part with masks, in (0, 1]; from 2 on their number.", gt=0
+        0.02,
+        "Share of the training part with masks, in (0, 1]; from 2 on their number. Of --data folder all, unless given.",
+        gt=0,
     )
     net: str = _field("mobilenet-unet", "A name that `tutseg nets` lists.")
     size: int = _field(96, "Input height and width in pixels.", gt=0)
@@ -73,6 +76,11 @@ class Trial(BaseModel):
         "What the trial is made from besides its data, pinned: ROLE=ID of a finished trial, or ROLE=SHA-256 of a "
         "weights file. Role start: every network starts from that trial's network, or all from its if they are alike.",
         "--input",
+    )
+    test: str = _field(
+        FOLD,
+        "fold (the test fold), none (train on all pictures, no score), or a folder of pictures and masks of your own, "
+        "as --data folder reads it; then all of --data trains.",
     )
     test_data: str = _field("", "Test on this data set instead of the test fold.")
     scored: Literal["test", "validation"] = _field("test", "Which part is scored; validation in pilots, which choose.")
@@ -148,29 +156,36 @@ def _plain(value: Any) -> str:
 
 
 def make_trial(**fields: Any) -> Trial:
-    """A `Trial` from fields, with one-line errors.
+    """A `Trial` from fields, with one-line errors; one on a folder of one's own learns from all masks unless told.
 
     Raises
     ------
     InputError
-        An unknown field (with the nearest known ones), a value out of range, a field among the method's options, or
-        no steps from no start.
+        An unknown field (with the nearest known ones), a value out of range, a field among the method's options,
+        no steps from no start, or two ways of testing.
     """
     for name in fields:
         if name not in Trial.model_fields:
             raise unknown("trial field", name, Trial.model_fields)
+    card = CARDS.get(fields.get("method"))
+    one_image = card is not None and card.kind == "one-image"
+    if fields.get("data") == "folder" and not one_image:
+        fields = {"labelled": 1.0, **fields}
     try:
         trial = Trial(**fields)
     except ValidationError as error:
         fault = error.errors()[0]
         field = ".".join(str(part) for part in fault["loc"])
         raise InputError(f"trial field {field} = {fault['input']!r}", fault["msg"]) from error
-    card = CARDS.get(trial.method)
-    own = ("method", *(OF_ONE_IMAGE if card and card.kind == "one-image" else ()))
+    own = ("method", *(OF_ONE_IMAGE if one_image else ()))
     for name in trial.options:
         if name in Trial.model_fields and name not in own:
             remedy = f"give it as {flag_of(name)}, in a spec as {name} beside options"
             raise InputError(f"{name} is no option of a method but a field of the trial", remedy)
+    if trial.test != FOLD:
+        for name in ("test_data", "scored", "fold"):
+            if name in trial.given:
+                raise InputError(f"{flag_of('test')} {trial.test} and {flag_of(name)} exclude each other", "give one")
     if not trial.steps and "start" not in trial.inputs:
         raise InputError(
             "a trial of 0 steps trains nothing", "name the trained network (input start), or give it steps"
