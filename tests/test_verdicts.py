@@ -18,6 +18,7 @@ from tutseg.papers.headroom import Headroom, why_untestable
 from tutseg.papers.verdicts import by_evaluation, counts, decided, lettered, verdicts
 from tutseg.training.evidence import read_evidence
 from tutseg.training.trial import make_trial
+from tutseg.weights.cards import CARDS as WEIGHTS
 
 CLAIMS = {claim.id: claim for claim in load_claims()}
 
@@ -53,6 +54,25 @@ def test_sides_of_a_claim_share_their_setup(run, collected):
     )
     found = verdict(collected(*apart))
     assert found.verdict == "not attempted" and found.setups == () and "no finished trial of Ours" in found.why
+
+
+@pytest.mark.parametrize(("file", "serves"), [(WEIGHTS["sam-b"].sha256, True), ("0" * 64, False), ("0" * 16, False)])
+def test_a_published_file_that_a_method_is_made_from_parts_no_setups(run, collected, file, serves):
+    """SAM-KD cannot be without SAM, its rivals have none: they still compare. A file of our own is a study."""
+    evidence = collected(
+        *seeds(run, 1, method="supervised", labelled=0.02),
+        *seeds(run, 1, method="sam-kd", labelled=0.02, inputs={"sam": file}),
+        *seeds(run, 1, method="dme-fd", labelled=0.02, inputs={"start": WEIGHTS["sam-b"].sha256}),
+    )
+    alone, ours, started = (
+        next(i for i in evidence if i.trial.method == m) for m in ("supervised", "sam-kd", "dme-fd")
+    )
+    wanted = {"options": {}, "labelled": 0.02}
+    assert setups.fits(ours, wanted | {"method": "sam-kd"}) == serves
+    assert (setups.setup_of(ours) == setups.setup_of(alone)) == serves
+    assert not setups.fits(started, wanted | {"method": "dme-fd"}) and setups.setup_of(started) != setups.setup_of(
+        alone
+    )
 
 
 def test_what_is_not_attempted_says_why():

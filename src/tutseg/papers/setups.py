@@ -15,6 +15,7 @@ from tutseg.papers.tables import matches
 from tutseg.training.evidence import Finished
 from tutseg.training.tasks import task_of
 from tutseg.training.trial import Trial
+from tutseg.weights.cards import CARDS as WEIGHTS
 
 # What a cell says of a trial, or what a table repeats over; the other fields are the set-up.
 CELL_FIELDS = ("method", "options", "labelled", "data", "test_data", "seed", "fold", "pictures", "evaluations")
@@ -25,6 +26,16 @@ UNNAMED = {"k": 3, "reading": "paper"}
 
 Setup = tuple[str, str]
 
+PUBLISHED = {card.sha256 for card in WEIGHTS.values()} - {None}
+
+
+def studied_inputs(trial: Trial) -> dict[str, str]:
+    """A trial's inputs, but for those a method is made from, such as SAM-KD's SAM: files that everybody has.
+
+    What a training starts from, and weights that another training made, are our own affair.
+    """
+    return {role: name for role, name in trial.inputs.items() if role == "start" or name not in PUBLISHED}
+
 
 def setup_of(item: Finished, without: Iterable[str] = ()) -> Setup:
     """A trial's set-up: as canonical JSON its fields but for those that a cell names, and how its labels are counted.
@@ -34,6 +45,8 @@ def setup_of(item: Finished, without: Iterable[str] = ()) -> Setup:
     """
     left_out = {*CELL_FIELDS, *without}
     fields = {key: value for key, value in item.fields.items() if key not in left_out}
+    if "inputs" in fields:
+        fields["inputs"] = studied_inputs(item.trial)
     counted = "" if item.trial.labelled == 1 else "number" if item.trial.labelled > 1 else "share"
     return canonical_json({**fields, "fingerprint": item.provenance.get("data", "")}), counted
 
@@ -45,7 +58,8 @@ def fits(item: Finished, wanted: Mapping[str, Any]) -> bool:
     options = named_options(item)
     if options.keys() - {name for name, value in wanted["options"].items() if value is not None}:
         return False
-    if any(item.fields[name] != Trial.model_fields[name].default for name in STUDY_FIELDS if name not in wanted):
+    fields = item.fields | {"inputs": studied_inputs(item.trial)}
+    if any(fields[name] != Trial.model_fields[name].default for name in STUDY_FIELDS if name not in wanted):
         return False
     if item.trial.protocol in LEAKS:
         return False
