@@ -21,6 +21,9 @@ app = typer.Typer(
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
 Root = Annotated[Path | None, typer.Option(help="Folder of the data set, or of all; else $TUTSEG_DATA.")]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Write over files that were not made by this very command.")
+]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 Profile = Annotated[str, typer.Option(help="lab (2 CPU cores), gpu (one GPU) or paper (the paper's protocol).")]
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from tutseg.cli.common import Json, Root, app, bar, example, show, values
+from tutseg.cli.common import Json, Overwrite, Root, app, bar, example, show, values
 
 data_app = typer.Typer(no_args_is_help=True, help="Data sets: which are here, whether they are sound, what they show.")
 app.add_typer(data_app, name="data")
@@ -61,11 +61,14 @@ def data_show(
     out: Annotated[Path, typer.Option(help="PNG to write.")],
     root: Root = None,
     n: Annotated[int, typer.Option(min=1, help="Pictures.")] = 24,
+    overwrite: Overwrite = False,
 ) -> None:
     from tutseg.data import open_source
-    from tutseg.report.pictures import mosaic, save_png
+    from tutseg.data.made import check_free, save_made
+    from tutseg.report.pictures import mosaic
 
-    save_png(mosaic(open_source(name, root), n), out)
+    check_free({out: "data show"}, overwrite=overwrite)
+    save_made(mosaic(open_source(name, root), n), out, "data show")
     print(out)
 
 
@@ -98,16 +101,25 @@ def data_synth(
     seed: Annotated[int, typer.Option(help="Another seed gives other pictures.")] = 0,
     option: Annotated[list[str] | None, typer.Option("-d", metavar="NAME=VALUE", help="Such as clinic=a.")] = None,
     style: Annotated[str, typer.Option(help="synth or synth-wild.")] = "synth",
+    overwrite: Overwrite = False,
 ) -> None:
     from PIL import Image
 
-    from tutseg.data import open_source
-    from tutseg.report.pictures import save_png
+    from tutseg.data import DRAWN, open_source
+    from tutseg.data.made import check_free, save_made
+    from tutseg.errors import unknown
+    from tutseg.files import canonical_json
 
-    source = open_source(style, n=n, size=size, seed=seed, **values(option))
+    if style not in DRAWN:
+        raise unknown("style", style, DRAWN)
+    options = {"n": n, "size": size, "seed": seed, **values(option)}
+    source = open_source(style, **options)
+    maker = canonical_json(["data synth", {**options, "n": 0}])  # a picture does not depend on how many there are
+    folders = [out / "images", out / "masks"]
+    check_free({folder / f"{name}.png": maker for folder in folders for name in source.ids}, overwrite=overwrite)
     with bar("pictures") as report:
         for done, sample in enumerate(source, 1):
-            save_png(Image.fromarray(sample.image), out / "images" / f"{sample.id}.png")
-            save_png(Image.fromarray(sample.mask * 255), out / "masks" / f"{sample.id}.png")
-            report("draw", done, n)
-    print(f"{n} pictures in {out}")
+            for folder, pixels in zip(folders, (sample.image, sample.mask * 255), strict=True):
+                save_made(Image.fromarray(pixels), folder / f"{sample.id}.png", maker)
+            report("draw", done, len(source))
+    print(f"{len(source)} pictures in {out}")

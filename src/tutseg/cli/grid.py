@@ -1,12 +1,13 @@
 """Many trials: run, forecast, and what came out of them."""
 
+import io
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from tutseg.cli.common import Device, Json, Root, app, example, show
+from tutseg.cli.common import Device, Json, Overwrite, Root, app, example, show
 from tutseg.errors import InputError
 
 
@@ -48,6 +49,7 @@ def grid(
     contours: Annotated[
         Path | None, typer.Option(help="Draw what finished trials predict into this PNG; it shows the pictures.")
     ] = None,
+    overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
     from tutseg.training.display import Display, duration
@@ -67,13 +69,18 @@ def grid(
     if collect:
         print(write_evidence(trials.named, collect / trials.evidence, trials.keep, trials.maps))
     if contours:
-        from tutseg.files import atomic_write
+        from PIL import Image
+
+        from tutseg.data.made import check_free, save_made
         from tutseg.report.trained import contour_sheet
 
+        check_free({contours: "grid --contours"}, overwrite=overwrite)
         runs = work.finished_runs(trials)
         if not runs:
             raise InputError(f"no trial of {trials.name} is finished", "run the grid first")
-        atomic_write(contours, lambda file: contour_sheet(runs, root=folder).savefig(file, format="png"))
+        sheet = io.BytesIO()
+        contour_sheet(runs, root=folder).savefig(sheet, format="png")
+        save_made(Image.open(sheet), contours, "grid --contours")
         print(contours)
     if collect or contours:
         return

@@ -1,13 +1,14 @@
 """Methods at work: training, masks for pictures, scores of masks."""
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
-from tutseg.cli.common import Device, Json, Root, app, bar, example, show, values
+from tutseg.cli.common import Device, Json, Overwrite, Root, app, bar, example, show, values
 from tutseg.errors import InputError, unknown
 
 Pairs = Annotated[list[str] | None, typer.Option("-o", "--option", metavar="NAME=VALUE", help="Method option.")]
@@ -107,12 +108,14 @@ def predict(
     out: Annotated[Path, typer.Option(help="Folder for the masks.")],
     overlay: Annotated[bool, typer.Option("--overlay", help="Also write the picture with the mask's contour.")] = False,
     view: Annotated[str | None, typer.Option(help="Which network, such as branch2 or mean.")] = None,
+    overwrite: Overwrite = False,
     device: Device = "auto",
 ) -> None:
     from tutseg.report.pictures import with_contour
     from tutseg.training.fit import make_fabric
-    from tutseg.training.predict import predict_folder
+    from tutseg.training.predict import probability_map, write_masks
     from tutseg.training.run import load_run
+    from tutseg.training.start import hash_of
     from tutseg.training.tasks import task_of
 
     method, trial = load_run(run)
@@ -122,16 +125,28 @@ def predict(
         raise InputError(f"method {trial.method} has no view '{view}'", f"choose one of {', '.join(method.views)}")
     method = make_fabric(device, trial.precision).to_device(method)
     with bar("pictures") as report:
-        written = predict_folder(
-            method,
-            trial.size,
+        done = write_masks(
             pictures,
             out,
+            lambda image: probability_map(method, image, trial.size, view) >= 0.5,
+            ["predict", hash_of(run / "weights.safetensors"), view or method.views[0]],
             with_contour if overlay else None,
-            view,
-            lambda done, total: report("predict", done, total),
+            overwrite,
+            lambda *state: report("predict", *state),
         )
+    _tell_masks(*done, out)
+
+
+def _tell_masks(written: list[Path], failed: list[InputError], out: Path) -> None:
+    """How many masks there are, and which pictures have none; of one picture alone its error is the command's."""
+    if failed and len(written) + len(failed) == 1:
+        raise failed[0]
     print(f"{len(written)} masks in {out}")
+    if failed:
+        for error in failed:
+            print(f"failed: {error}", file=sys.stderr)
+        print(f"tutseg: {len(failed)} of {len(written) + len(failed)} pictures have no mask", file=sys.stderr)
+        raise typer.Exit(1)
 
 
 @app.command(
@@ -148,35 +163,35 @@ def segment(
     option: Pairs = None,
     rule: Annotated[str, typer.Option(help="Which cluster is the lesion: darkest, central or contrast.")] = "darkest",
     size: Annotated[int, typer.Option(min=32, help="Pictures are squashed to this height and width.")] = 256,
+    overwrite: Overwrite = False,
     device: Device = "auto",
 ) -> None:
     import numpy as np
     from PIL import Image
 
-    from tutseg.data.decode import read_image
     from tutseg.data.loader import shrink
     from tutseg.methods import CARDS, build_method
     from tutseg.methods.one_image.clusters import RULES, choose
-    from tutseg.report.pictures import save_png
     from tutseg.training.fit import make_fabric
-    from tutseg.training.predict import pictures_in
+    from tutseg.training.predict import write_masks
 
     if method in CARDS and CARDS[method].kind != "one-image":
         raise InputError(f"method {method} needs training", "use `tutseg train` and `tutseg predict`")
     if rule not in (label_free := [each for each in RULES if each != "oracle"]):
         raise unknown("rule", rule, label_free)
-    segmenter = build_method(method, **values(option))
+    options = values(option)
+    segmenter = build_method(method, **options)
     fabric = make_fabric(device, "32-true")
-    paths = pictures_in(pictures)
+
+    def mask_of(picture: np.ndarray) -> np.ndarray:
+        image = fabric.to_device(shrink(picture, size)[None].float() / 255)
+        mask = choose(segmenter.segment(image), image, rule)[0, 0].cpu().numpy() > 0
+        return np.asarray(Image.fromarray(mask).resize(picture.shape[1::-1], Image.Resampling.NEAREST))
+
     with bar("pictures") as report:
-        for done, path in enumerate(paths, 1):
-            picture = read_image(path)
-            image = fabric.to_device(shrink(picture, size)[None].float() / 255)
-            mask = choose(segmenter.segment(image), image, rule)[0, 0].cpu().numpy().astype(np.uint8) * 255
-            whole = Image.fromarray(mask).resize(picture.shape[1::-1], Image.Resampling.NEAREST)
-            save_png(whole, out / f"{path.stem}.png")
-            report("segment", done, len(paths))
-    print(f"{len(paths)} masks in {out}")
+        maker = ["segment", method, options, rule, size]
+        done = write_masks(pictures, out, mask_of, maker, None, overwrite, lambda *state: report("segment", *state))
+    _tell_masks(*done, out)
 
 
 @app.command(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
+from PIL.PngImagePlugin import PngInfo
 
 from tutseg.errors import InputError
 
@@ -388,8 +389,8 @@ def as_rgb(array: np.ndarray) -> np.ndarray:
     return np.repeat(array[..., None], 3, axis=2) if array.ndim == 2 else np.ascontiguousarray(array[..., :3])
 
 
-def png_bytes(picture: Image.Image) -> bytes:
-    """A picture as PNG, for `tutseg.files.atomic_write`."""
+def png_bytes(picture: Image.Image, text: PngInfo | None = None) -> bytes:
+    """A picture as PNG, for `tutseg.files.atomic_write`; `text` goes along with it."""
     buffer = io.BytesIO()
-    picture.save(buffer, "PNG", optimize=True)
+    picture.save(buffer, "PNG", optimize=True, pnginfo=text)
     return buffer.getvalue()

@@ -1,14 +1,10 @@
 """Pictures with contours: overlays and mosaics."""
 
-from pathlib import Path
-
 import numpy as np
 from PIL import Image
 from scipy.ndimage import binary_dilation, binary_erosion
 
-from tutseg.data.decode import png_bytes
 from tutseg.data.sample import Source
-from tutseg.files import atomic_write
 
 
 def with_contour(
@@ -36,8 +32,3 @@ def mosaic(source: Source, n: int, tile: int = 192, columns: int = 6) -> Image.I
             picture = with_contour(np.asarray(picture), np.asarray(mask), width=2)
         sheet.paste(picture, (place % columns * tile, place // columns * tile))
     return sheet
-
-
-def save_png(picture: Image.Image, path: Path) -> None:
-    """Write a PNG whole or not at all."""
-    atomic_write(path, png_bytes(picture))

@@ -1,5 +1,6 @@
-"""Masks for pictures of any size, from a trained method."""
+"""Masks for pictures of any size: nothing is written over, and one broken picture does not stop the others."""
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -8,16 +9,19 @@ import torch
 from PIL import Image
 from torch.nn.functional import interpolate
 
-from tutseg.data.decode import png_bytes, read_image
+from tutseg.data.decode import read_image
 from tutseg.data.folders import list_images
 from tutseg.data.loader import shrink
-from tutseg.errors import InputError
-from tutseg.files import atomic_write
+from tutseg.data.made import check_free, save_made
+from tutseg.errors import InputError, as_input_error
+from tutseg.files import canonical_json, sha256
 from tutseg.methods.base import Method
+
+LONGEST_NAME = 255  # bytes, on every file system of today
 
 
 def pictures_in(places: Sequence[Path]) -> list[Path]:
-    """The picture files that `places` (files or folders) name, in order; two of one stem are an error."""
+    """The picture files that `places` (files or folders) name, in order, each once."""
     found: list[Path] = []
     for place in places:
         if place.is_dir():
@@ -26,12 +30,7 @@ def pictures_in(places: Sequence[Path]) -> list[Path]:
             found.append(place)
         else:
             raise InputError(f"{place} does not exist", "give a picture or a folder of pictures")
-    stems: dict[str, Path] = {}
-    for path in found:
-        if path.stem in stems:
-            raise InputError(f"{path} and {stems[path.stem]} would both be written as {path.stem}.png", "rename one")
-        stems[path.stem] = path
-    return found
+    return list({os.path.abspath(path): path for path in found}.values())
 
 
 @torch.inference_mode()
@@ -43,35 +42,77 @@ def probability_map(method: Method, image: np.ndarray, size: int, view: str | No
     return interpolate(probability, image.shape[:2], mode="bilinear", align_corners=False)[0, 0].cpu().numpy()
 
 
-def predict_folder(
-    method: Method,
-    size: int,
+def write_masks(
     places: Sequence[Path],
     out: Path,
+    segment: Callable[[np.ndarray], np.ndarray],
+    maker: object,
     overlay: Callable[[np.ndarray, np.ndarray], Image.Image] | None = None,
-    view: str | None = None,
+    overwrite: bool = False,
     on_picture: Callable[[int, int], None] = lambda done, total: None,
-) -> list[Path]:
-    """Write ``<stem>.png`` (0 or 255, the picture's own size) for each picture.
+) -> tuple[list[Path], list[InputError]]:
+    """Write ``<stem>.png`` (0 or 255, the picture's own size) for each picture that can be read.
+
+    A mask that is there already is made again only if it is the same maker's, of the same picture; any other file is
+    the user's, and nothing at all is written unless `overwrite` says so.
 
     Parameters
     ----------
-    method, size
-        A trained method and its input size, as `load_run` gives them.
     places : sequence of Path
         Pictures or folders of pictures.
     out : Path
         Where masks go; with `overlay` (image and mask to a picture) also ``<stem>_overlay.png``.
-    """
+    segment : callable
+        A uint8 RGB picture ``(H, W, 3)`` to its boolean mask ``(H, W)``.
+    maker : object
+        What decides the masks besides the pictures: anything that JSON can write.
 
-    written = []
+    Returns
+    -------
+    written : list of Path
+        The masks.
+    failed : list of InputError
+        One a picture that could not be read, or not held in memory.
+
+    Raises
+    ------
+    InputError
+        No picture; two that would be written to one file; a file in the way.
+    """
     paths = pictures_in(places)
+    by = sha256(canonical_json(maker))
+    ending = {"mask": ".png"} | ({"overlay": "_overlay.png"} if overlay else {})
+    of: dict[Path, Path] = {}
+    for path in paths:
+        for target in (out / f"{path.stem}{end}" for end in ending.values()):
+            if target in of:
+                raise InputError(f"{path} and {of[target]} would both be written as {target.name}", "rename one")
+            if len(os.fsencode(target.name)) > LONGEST_NAME:
+                raise InputError(f"the name {target.name} would be too long", f"rename {path}")
+            of[target] = path
+    makers = {target: f"{by} {sha256(os.fsencode(path.resolve()))}" for target, path in of.items()}
+    check_free(makers, paths, overwrite)
+
+    written, failed = [], []
     for done, path in enumerate(paths, 1):
-        image = read_image(path)
-        mask = probability_map(method, image, size, view) >= 0.5
-        atomic_write(out / f"{path.stem}.png", png_bytes(Image.fromarray(mask.astype(np.uint8) * 255)))
-        if overlay:
-            atomic_write(out / f"{path.stem}_overlay.png", png_bytes(overlay(image, mask)))
-        written.append(out / f"{path.stem}.png")
+        try:
+            image = read_image(path)
+        except InputError as error:
+            failed.append(error)
+        else:
+            try:
+                mask = segment(image)
+            except (MemoryError, RuntimeError) as error:
+                if not (known := as_input_error(error)):
+                    raise
+                failed.append(InputError(f"{path}: {known.what}", "crop or shrink it"))
+            else:
+                shown = {"mask": Image.fromarray(mask.astype(np.uint8) * 255)}
+                if overlay:
+                    shown["overlay"] = overlay(image, mask)
+                for kind, picture in shown.items():
+                    target = out / f"{path.stem}{ending[kind]}"
+                    save_made(picture, target, makers[target])
+                written.append(out / f"{path.stem}.png")
         on_picture(done, len(paths))
-    return written
+    return written, failed

@@ -245,6 +245,8 @@ def run(names: Sequence[str], profile: str = "lab", parameters: dict[str, Any] |
         The executed notebooks.
     """
     out = out or folder().parent / "_build" / "runs" / profile
+    if out.resolve() == folder().resolve():
+        raise InputError(f"{out} holds the notebooks themselves", "choose another --out")
     done = []
     for notebook in choose(names):
         execute(notebook, profile, parameters or {}, out / notebook.name)
