@@ -15,7 +15,7 @@ from tutseg.methods.base import Batch, Method, Views
 from tutseg.methods.step import Stepper
 from tutseg.nets import Output
 from tutseg.nets.common import EncoderDecoder
-from tutseg.nets.sam import Sam, Variant, make_sam
+from tutseg.nets.sam import VARIANTS, Sam, Variant, make_sam
 from tutseg.nets.two_heads import SDFHead
 from tutseg.nets.unet import UNet
 
@@ -40,6 +40,7 @@ def register_tiny(monkeypatch) -> None:
         "tiny-sam": replace(nets.CARDS["sam-s"], module=__name__, options={"kind": "sam"}),
     }.items():
         monkeypatch.setitem(nets.CARDS, name, replace(known, name=name))
+    monkeypatch.setitem(VARIANTS, "tiny-sam", TINY_SAM)
 
 
 def net_for(method: str) -> str:
@@ -53,13 +54,13 @@ def options_for(method: str) -> dict[str, str]:
 
 
 def sam_file(folder: Path) -> Path:
-    """Weights of a "tiny-sam" that never was trained, its position embeddings at work."""
+    """Weights of a registered "tiny-sam" that never was trained, its position embeddings at work."""
     path = folder / "tiny-sam.safetensors"
     if not path.exists():
         folder.mkdir(exist_ok=True)
         with torch.random.fork_rng():
             torch.manual_seed(7)
-            net = make_sam(TINY_SAM, TINY_SAM.size)
+            net = make_sam("tiny-sam", TINY_SAM.size)
             net.image_encoder.pos_embed.data.normal_(std=0.1)
         save_file({name: tensor.contiguous() for name, tensor in net.state_dict().items()}, path)
     return path
@@ -98,7 +99,7 @@ class GroupNormNet(EncoderDecoder):
 def build(in_size: int, kind: str) -> GroupNormNet | TwoHeadedUNet | Sam:
     """What `tutseg.nets.build` calls for nets of this file."""
     if kind == "sam":
-        return make_sam(TINY_SAM, in_size)
+        return make_sam("tiny-sam", in_size)
     return TwoHeadedUNet(4) if kind == "sdf" else GroupNormNet()
 
 

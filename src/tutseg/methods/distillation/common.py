@@ -27,11 +27,8 @@ def borrow(name: str, size: int, file: Path) -> nn.Module:
 
     The file is a publisher's, or the weights of a finished trial whose network it is.
     """
-    tensors = tensors_of(file)
-    if any(tensor.startswith("net.") for tensor in tensors):
-        tensors = {tensor.removeprefix("net."): value for tensor, value in tensors.items()}
-    net = load_sam(build(name, size), tensors, file, f"pin the weights of a {name}, or give another option sam")
-    return net.requires_grad_(False).eval()
+    remedy = f"pin the weights of a {name}, or give another option sam"
+    return load_sam(build(name, size), tensors_of(file), file, remedy).requires_grad_(False).eval()
 
 
 def surest_click(logits: Tensor) -> Tensor:
