@@ -6,7 +6,6 @@ import pytest
 from papers_text import numbers, numbers_of
 
 from tutseg.errors import InputError
-from tutseg.papers import claims
 from tutseg.papers.claims import (
     Claim,
     TrialRecords,
@@ -17,7 +16,7 @@ from tutseg.papers.claims import (
     trials_needed,
     weakest,
 )
-from tutseg.papers.intervals import paired_interval
+from tutseg.papers.intervals import holm, paired_interval
 from tutseg.papers.tables import papers
 
 CLAIMS = load_claims()
@@ -213,8 +212,11 @@ def test_holm_steps_down():
     shapes -= shapes.mean()
     level = lambda m: -paired_interval(shapes, 1 - 0.05 / m)[0]  # half-widths, the interval being centred
     matrices = [shapes - 2 * level(3), shapes - (level(2) + level(3)) / 2, shapes + 1]
-    assert claims._fallen(claim(worse=["CPS", "CCT", "UniMatch"]), matrices) == [0, 1]
-    assert claims._fallen(claim(worse=["CPS", "CCT", "UniMatch"]), [matrices[1], shapes, shapes + 1]) == []
+    fails = lambda low, high: high <= 0
+    assert holm(matrices, fails) == [0, 1]
+    assert holm([matrices[1], shapes, shapes + 1], fails) == []
+    assert holm(matrices[:2], fails) == [0, 1] and holm(matrices[:1], fails, 9) == [0]
+    assert holm(matrices[1:2], fails) == [0] and holm(matrices[1:2], fails, 3) == [], "those not yet there count"
 
 
 def test_sign_only_where_the_effect_is_surely_smaller_than_the_printed_one():

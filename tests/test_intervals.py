@@ -7,10 +7,10 @@ from scipy import stats
 from tutseg.papers.intervals import (
     Spread,
     direction,
-    image_interval,
     paired_interval,
     smallest_difference,
     spread_of,
+    t_interval,
 )
 
 IMAGES, TRUTH = 40, 0.3
@@ -106,7 +106,7 @@ def test_one_seed_says_nothing_of_another():
     x = np.random.default_rng(0).normal(size=30)
     assert np.isnan(paired_interval(x[None])).all()
     assert np.isnan(paired_interval(x[:, None])).all()
-    assert image_interval(x) == pytest.approx(stats.t.interval(0.95, 29, x.mean(), stats.sem(x)))
+    assert t_interval(x) == pytest.approx(stats.t.interval(0.95, 29, x.mean(), stats.sem(x)))
 
 
 def test_the_smallest_difference_is_seen_four_times_out_of_five():

@@ -15,7 +15,7 @@ import numpy as np
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
 
 from tutseg.errors import InputError
-from tutseg.papers.intervals import LEVEL, Spread, paired_interval, smallest_difference, spread_of
+from tutseg.papers.intervals import Spread, holm, paired_interval, smallest_difference, spread_of
 from tutseg.papers.tables import (
     Cell,
     Setting,
@@ -383,7 +383,7 @@ def _judged(claim: Claim, pairs: tuple[Pair, ...], matrices: list[np.ndarray]) -
         if short and claim.kind in ("superior", "monotone"):
             return "sign only", f"{one} lies above 0, but below what the paper prints: {', '.join(short)}"
         return "reproduced", f"{one} lies {_place(claim)}"
-    fallen = [pairs[i].name for i in _fallen(claim, matrices)]
+    fallen = [pairs[i].name for i in holm(matrices, lambda low, high: _fails(claim, low, high))]
     if fallen:
         told = f"no part of the interval lies {_place(claim)}: {', '.join(fallen)}"
         told += f" (corrected by Holm over {len(pairs)} comparisons)" * (len(pairs) > 1)
@@ -408,19 +408,6 @@ def _holds(claim: Claim, low: float, high: float) -> bool:
 def _fails(claim: Claim, low: float, high: float) -> bool:
     """Whether none of it does."""
     return low >= claim.margin or high <= -claim.margin if claim.kind == "equivalent" else high <= claim.line
-
-
-def _fallen(claim: Claim, matrices: list[np.ndarray]) -> list[int]:
-    """The pairs whose interval fails the claim by Holm's steps: one of m at 1 - 0.05/m, a second at 1 - 0.05/(m-1)."""
-    fallen: list[int] = []
-    while len(fallen) < len(matrices):
-        level = 1 - (1 - LEVEL) / (len(matrices) - len(fallen))
-        left = [i for i in range(len(matrices)) if i not in fallen]
-        more = [i for i in left if _fails(claim, *paired_interval(matrices[i], level))]
-        if not more:
-            break
-        fallen += more
-    return sorted(fallen)
 
 
 def _label(claim: Claim, side: Side) -> str:

@@ -83,6 +83,11 @@ def _headroom(claim: Claim, many: Sequence[Finished], few: Sequence[Finished]) -
     return Headroom(few[0].n["labelled"], value, float(low), float(high), *matrix.shape)
 
 
+def allows(value: float, low: float, printed: float, smallest: float) -> bool:
+    """Whether a headroom, and its interval's low end, lets a set-up judge by the rule above, of a printed effect."""
+    return low > 0 and value >= printed and value >= SAFETY * smallest
+
+
 def why_untestable(claim: Claim, pairs: Sequence[Pair], found: Sequence[Headroom], needed: int) -> str:
     """Why a set-up may not judge a claim about few labels; empty if it may.
 
@@ -98,13 +103,13 @@ def why_untestable(claim: Claim, pairs: Sequence[Pair], found: Sequence[Headroom
     if len(found) < needed:
         return "supervised training with all labels and with the few is not among the trials of this set-up"
     printed = max(abs(pair.paper) for pair in pairs)
-    seen = SAFETY * np.max([pair.smallest for pair in pairs])
+    smallest = np.max([pair.smallest for pair in pairs])
     for room in found:
-        if not (room.low > 0 and room.value >= printed and room.value >= seen):
+        if not allows(room.value, room.low, printed, smallest):
             return (
                 f"all labels are worth {claim.points(room.value)} points more than {room.labelled} "
                 f"({claim.points(room.low)} to {claim.points(room.high)}) here. To judge takes an interval above 0, "
                 f"the {claim.points(printed, 2)} that the paper prints, and {SAFETY:g} times the smallest difference "
-                f"that these seeds and images can see, {claim.points(seen)}"
+                f"that these seeds and images can see, {claim.points(SAFETY * smallest)}"
             )
     return ""

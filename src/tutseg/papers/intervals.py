@@ -12,6 +12,7 @@ and between the two it covers at least what it says (``tests/test_intervals.py``
 three seeds' means it cannot tell more than that the truth lies among them, which it does three times out of four.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -96,6 +97,31 @@ def paired_interval(differences: np.ndarray, level: float = LEVEL) -> tuple[floa
     return middle - half, middle + half
 
 
+def holm(
+    differences: Sequence[np.ndarray], decided: Callable[[float, float], bool], planned: int | None = None
+) -> list[int]:
+    """Which comparisons are decided by Holm's steps: one of m at 1 - 0.05/m, a second at 1 - 0.05/(m - 1), and so on.
+
+    Parameters
+    ----------
+    differences : sequence of numpy.ndarray
+        As `paired_interval` takes them.
+    decided : callable
+        Whether an interval, low and high, decides.
+    planned : int, optional
+        m, where more comparisons were planned than there are differences.
+    """
+    found: list[int] = []
+    while len(found) < len(differences):
+        level = 1 - (1 - LEVEL) / ((planned or len(differences)) - len(found))
+        left = [i for i in range(len(differences)) if i not in found]
+        more = [i for i in left if decided(*paired_interval(differences[i], level))]
+        if not more:
+            break
+        found += more
+    return sorted(found)
+
+
 def _half_width(by_seed: ArrayLike, by_image: ArrayLike, k: int, n: int, *quantiles: float) -> np.ndarray:
     """From the two variances of the mean; t quantiles of several probabilities add up."""
     of_seeds, of_images = (sum(_quantile(quantile, df) for quantile in quantiles) for df in (k - 1, n - 1))
@@ -118,8 +144,8 @@ def interval_of_deviations(means: ArrayLike, image_variance: float, images: int)
     return middle - half, middle + half
 
 
-def image_interval(values: np.ndarray, level: float = LEVEL) -> tuple[float, float]:
-    """The t interval of the mean of ``(n,)`` images of one seed: it holds for other images, not for another seed."""
+def t_interval(values: np.ndarray, level: float = LEVEL) -> tuple[float, float]:
+    """The t interval of a mean of ``(n,)``: of one seed's images, not for another seed; or the other way round."""
     half = _quantile((1 + level) / 2, len(values) - 1) * np.std(values, ddof=1) / np.sqrt(len(values))
     return float(np.mean(values) - half), float(np.mean(values) + half)
 

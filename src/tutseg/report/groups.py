@@ -11,7 +11,7 @@ import numpy as np
 from tutseg.errors import InputError, unknown
 from tutseg.files import csv_rows, project_root
 from tutseg.metrics import DISTANCES
-from tutseg.papers.intervals import direction, image_interval, paired_interval
+from tutseg.papers.intervals import direction, paired_interval, t_interval
 from tutseg.training.evidence import RESULTS, Finished, read_run, read_spec_evidence
 from tutseg.training.run import Run
 from tutseg.training.spec import spec_of
@@ -259,7 +259,7 @@ def told_interval(values: np.ndarray, score: str = "dice", sign: str = "") -> st
     """The 95 % interval of a mean of scores ``(k, n)``: "66.8 to 72.7"; one seed's says that it is over images only."""
     if values.shape[1] < 2:
         return "–"
-    low, high = paired_interval(values) if len(values) > 1 else image_interval(values[0])
+    low, high = paired_interval(values) if len(values) > 1 else t_interval(values[0])
     return f"{told(low, score, sign)} to {told(high, score, sign)}" + " (images only)" * (len(values) == 1)
 
 
