@@ -1,8 +1,10 @@
 """Downloads against a server on loopback that cuts off, refuses ranges or sends something else."""
 
 import hashlib
+import io
 import json
 import threading
+import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
@@ -17,10 +19,15 @@ SHA = f"sha256:{hashlib.sha256(CONTENT).hexdigest()}"
 
 
 class Server:
-    """What the server does: `cuts` transfers end after `keep` bytes; it may know no ranges; it logs Range headers."""
+    """What the server does: `cuts` transfers end after `keep` bytes; it may know no ranges; it logs Range headers.
+
+    `how` is "length", "chunked", or "close" for one that says neither; `head` are further headers of each reply. It
+    obeys If-Range only if `polite`.
+    """
 
     def __init__(self):
         self.cuts, self.keep, self.ranges, self.content, self.log = 0, 100_000, True, CONTENT, []
+        self.how, self.head, self.polite = "length", {}, True
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -31,7 +38,9 @@ class Server:
                     self.send_error(404)
                     return
                 start = int(wanted[6:-1]) if wanted and outer.ranges else 0
-                if start >= len(outer.content):
+                if outer.polite and self.headers.get("If-Range", outer.head.get("ETag")) != outer.head.get("ETag"):
+                    start = 0
+                if start and start >= len(outer.content):
                     self.send_response(416)
                     self.send_header("Content-Range", f"bytes */{len(outer.content)}")
                     self.send_header("Content-Length", "0")
@@ -39,19 +48,36 @@ class Server:
                     return
                 body = outer.content[start:]
                 self.send_response(206 if start else 200)
-                self.send_header("Content-Length", str(len(body)))
+                for name, value in outer.head.items():
+                    self.send_header(name, value)
+                if start:
+                    self.send_header("Content-Range", f"bytes {start}-{len(outer.content) - 1}/{len(outer.content)}")
+                if outer.how == "length":
+                    self.send_header("Content-Length", str(len(body)))
+                elif outer.how == "chunked":
+                    self.send_header("Transfer-Encoding", "chunked")
                 self.end_headers()
+                whole = not outer.cuts
                 if outer.cuts:
                     outer.cuts -= 1
                     body = body[: outer.keep]
-                self.wfile.write(body)
+                if outer.how == "chunked":
+                    for at in range(0, len(body), 50_000):
+                        piece = body[at : at + 50_000]
+                        self.wfile.write(f"{len(piece):x}\r\n".encode() + piece + b"\r\n")
+                    self.wfile.write(b"0\r\n\r\n" if whole else b"")
+                else:
+                    self.wfile.write(body)
+                self.close_connection = True
+
+            protocol_version = "HTTP/1.1"  # chunks are not in 1.0
 
             def log_message(self, *_):
                 pass
 
         self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.http.server_port}/file.bin"
-        threading.Thread(target=self.http.serve_forever, daemon=True).start()
+        threading.Thread(target=self.http.serve_forever, args=(0.01,), daemon=True).start()
 
 
 @pytest.fixture
@@ -154,3 +180,126 @@ def test_fetch_by_name(server, tmp_path, monkeypatch):
     assert [path.name for path in paths] == ["a.bin", "b.bin"] and {name for name, _ in seen} == {"a.bin", "b.bin"}
     with pytest.raises(InputError, match="ask for it at the page"):
         fetch("y", tmp_path)
+
+
+# ---- what must never be recorded as the truth ------------------------------------------------------------------------
+
+
+def zipped(size: int = 50_000) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as file:
+        file.writestr("a", CONTENT[:size])
+    return buffer.getvalue()
+
+
+def nothing_kept(folder):
+    return not list(folder.glob("*"))
+
+
+PAGE = b"\n<!DOCTYPE html>\n<html><body>Please log in</body></html>"
+
+
+@pytest.mark.parametrize("known", [None, SHA])
+@pytest.mark.parametrize("kind", ["text/html; charset=utf-8", "application/octet-stream"])
+def test_a_web_page_is_no_file(server, tmp_path, kind, known):
+    server.content, server.head = PAGE, {"Content-Type": kind}
+    with pytest.raises(InputError, match="is a web page"):
+        fetch_file(server.url, tmp_path, "file.bin", known)
+    assert nothing_kept(tmp_path)
+
+
+def test_a_page_in_between_costs_nothing_of_what_arrived(server, tmp_path):
+    server.head, server.cuts = {"ETag": '"1"'}, ATTEMPTS
+    server.keep = 50_000
+    with pytest.raises(InputError, match="could not be fetched whole"):
+        fetch_file(server.url, tmp_path, "file.bin")
+    server.content, server.head = PAGE, {"Content-Type": "text/html"}
+    with pytest.raises(InputError, match="is a web page"):
+        fetch_file(server.url, tmp_path, "file.bin")
+    server.content, server.head, server.log = CONTENT, {"ETag": '"1"'}, []
+    assert fetch_file(server.url, tmp_path, "file.bin").read_bytes() == CONTENT
+    assert server.log == ["bytes=150000-"]
+
+
+@pytest.mark.parametrize("how", ["length", "chunked", "close"])
+def test_an_empty_file_is_refused(server, tmp_path, how):
+    server.content, server.how = b"", how
+    with pytest.raises(InputError, match="is empty"):
+        fetch_file(server.url, tmp_path, "file.bin")
+    assert nothing_kept(tmp_path)
+
+
+def test_a_cut_archive_is_refused_even_where_the_server_calls_it_whole(server, tmp_path):
+    server.content = zipped()[:-100]
+    with pytest.raises(InputError, match="no whole archive"):
+        fetch_file(server.url, tmp_path, "file.zip")
+    assert nothing_kept(tmp_path)
+
+
+def test_without_a_length_a_cut_cannot_go_unnoticed(server, tmp_path):
+    server.how = "close"
+    with pytest.raises(InputError, match="comes without a length"):
+        fetch_file(server.url, tmp_path, "file.bin")
+    assert nothing_kept(tmp_path)
+    assert fetch_file(server.url, tmp_path, "file.bin", SHA).read_bytes() == CONTENT  # a hash tells
+    server.content, server.cuts, server.keep = zipped(), 1, 20_000
+    with pytest.raises(InputError, match="no whole archive"):
+        fetch_file(server.url, tmp_path, "file.zip")
+    assert fetch_file(server.url, tmp_path, "file.zip").read_bytes() == zipped()  # and so does an archive's end
+
+
+def test_a_cut_in_numbered_chunks_is_seen(server, tmp_path):
+    server.how, server.cuts, server.ranges = "chunked", 2, False
+    assert fetch_file(server.url, tmp_path, "file.bin").read_bytes() == CONTENT
+    assert len(server.log) == 3
+
+
+@pytest.mark.parametrize("polite", [True, False])
+@pytest.mark.parametrize("same_length", [True, False])
+def test_a_stale_part_is_not_joined_to_another_file(server, tmp_path, polite, same_length):
+    server.head, server.cuts, server.keep, server.polite = {"ETag": '"old"'}, ATTEMPTS, 50_000, polite
+    with pytest.raises(InputError, match="could not be fetched whole"):
+        fetch_file(server.url, tmp_path, "file.bin")
+    server.content = CONTENT[::-1] if same_length else CONTENT[::-1] + b"longer"
+    server.head = {"ETag": '"new"'}
+    assert fetch_file(server.url, tmp_path, "file.bin").read_bytes() == server.content
+
+
+def test_a_part_of_another_length_is_not_joined(server, tmp_path):
+    """A server without ETag: the length tells; with the hash of the whole required besides."""
+    server.cuts, server.keep = ATTEMPTS, 50_000
+    with pytest.raises(InputError, match="could not be fetched whole"):
+        fetch_file(server.url, tmp_path, "file.bin", SHA)
+    server.content = CONTENT + CONTENT[:7]
+    server.content = server.content[::-1]
+    new = f"sha256:{hashlib.sha256(server.content).hexdigest()}"
+    assert fetch_file(server.url, tmp_path, "file.bin", new).read_bytes() == server.content
+
+
+def test_a_part_of_which_nothing_is_known_is_fetched_anew(server, tmp_path):
+    (tmp_path / "file.bin.part").write_bytes(b"what was this?")
+    assert fetch_file(server.url, tmp_path, "file.bin").read_bytes() == CONTENT
+    assert server.log == [None]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"), [(b"", "is empty"), (PAGE, "is a web page"), (CONTENT[:999], "999 bytes")]
+)
+def test_a_file_that_lies_there_is_not_believed_either(server, tmp_path, content, words):
+    (tmp_path / "file.bin").write_bytes(content)
+    with pytest.raises(InputError, match=words):
+        fetch_file(server.url, tmp_path, "file.bin")
+    assert (tmp_path / "file.bin").read_bytes() == content and not (tmp_path / "fetched.json").exists()
+
+
+def test_a_whole_file_that_lies_there_is_taken(server, tmp_path):
+    (tmp_path / "file.bin").write_bytes(CONTENT)
+    fetch_file(server.url, tmp_path, "file.bin")
+    assert json.loads((tmp_path / "fetched.json").read_text())["file.bin"]["hash"] == SHA
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"file.bin": 3}', "{"])
+def test_a_damaged_record_is_named(server, tmp_path, text):
+    (tmp_path / "fetched.json").write_text(text)
+    with pytest.raises(InputError, match=r"fetched\.json is damaged"):
+        fetch_file(server.url, tmp_path, "file.bin")
