@@ -41,6 +41,17 @@ def test_weight_divides_by_all_pixels(case):
     assert bce(logits, target, weight).item() == pytest.approx(expected, rel=1e-6)
 
 
+def test_weight_of_a_pixel_is_how_often_it_counts(case):
+    logits, target = case
+    weight = torch.randint(0, 3, target.shape, generator=torch.Generator().manual_seed(1)).float()
+    times = weight.flatten().long()
+    p, y = (each.flatten().repeat_interleave(times) for each in (logits.sigmoid(), target))
+    assert torch.allclose(soft_dice(logits.sigmoid(), target, weight=weight), soft_dice(p, y))
+    both = bce(logits, target, weight) + soft_dice(logits.sigmoid(), target, weight=weight)
+    assert torch.allclose(bce_dice(logits, target, weight), both / 2)
+    assert torch.equal(bce_dice(logits, target, torch.ones_like(target)), bce_dice(logits, target))
+
+
 def test_dice_is_global_not_per_image():
     """A large perfect lesion and a small missed one: 1 - 2·64/(64+64+1) over the batch, 0.5 if averaged."""
     y = torch.zeros(2, 1, 8, 8)

@@ -7,7 +7,7 @@ from scipy import ndimage
 from torch import Tensor
 
 
-def soft_dice(probability: Tensor, target: Tensor, smooth: float = 1e-5) -> Tensor:
+def soft_dice(probability: Tensor, target: Tensor, smooth: float = 1e-5, weight: Tensor | None = None) -> Tensor:
     """Soft Dice loss over the whole batch at once, with squared denominator, as DME-FD's code computes it.
 
     ``1 - (2 Σ p y + s) / (Σ p² + Σ y² + s)``: one ratio a batch, so a picture weighs as much as its lesion is large.
@@ -18,6 +18,8 @@ def soft_dice(probability: Tensor, target: Tensor, smooth: float = 1e-5) -> Tens
         The same shape ``(B, 1, H, W)``, values in [0, 1]. No gradient is stopped here: detach a pseudo-label first.
     smooth : float
         `s`; makes the loss of two empty masks 0.
+    weight : Tensor, optional
+        Factor of each pixel in all three sums, same shape.
 
     Returns
     -------
@@ -25,6 +27,9 @@ def soft_dice(probability: Tensor, target: Tensor, smooth: float = 1e-5) -> Tens
         Scalar in [0, 1).
     """
     p, y = probability.float(), target.float()
+    if weight is not None:
+        w = weight.float()
+        return 1 - (2 * (w * p * y).sum() + smooth) / ((w * p.square()).sum() + (w * y.square()).sum() + smooth)
     return 1 - (2 * (p * y).sum() + smooth) / (p.square().sum() + y.square().sum() + smooth)
 
 
@@ -44,9 +49,9 @@ def bce(logits: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
     )
 
 
-def bce_dice(logits: Tensor, target: Tensor) -> Tensor:
+def bce_dice(logits: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
     """``0.5 (BCE + soft Dice)``: DME-FD's supervised, CPS and mask-ensemble loss (`L_bce,dice`)."""
-    return 0.5 * (bce(logits, target) + soft_dice(torch.sigmoid(logits.float()), target))
+    return 0.5 * (bce(logits, target, weight) + soft_dice(torch.sigmoid(logits.float()), target, weight=weight))
 
 
 def signed_distance(mask: Tensor) -> Tensor:

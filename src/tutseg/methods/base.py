@@ -171,6 +171,24 @@ class Method(nn.Module):
         """
         raise NotImplementedError
 
+    def doubts(self, images: Tensor, masks: Tensor, rate: float) -> dict[str, Tensor]:
+        """What the method has of its own to say of which labels are wrong; leaves its networks as they are.
+
+        Parameters
+        ----------
+        images, masks : Tensor
+            A batch as in training, ``(B, 3, H, W)`` and ``(B, 1, H, W)``.
+        rate : float
+            The trial's learning rate.
+
+        Returns
+        -------
+        dict
+            Name -> ``(B, 1, H, W)``: the more, the less the pixel's label is believed. Their worth is measured where
+            label noise is known, beside that of the plain loss.
+        """
+        return {}
+
     def features(self, images: Tensor) -> list[Tensor]:
         """Bottleneck features of each network, ``(B, C, h, w)``."""
         raise NotImplementedError

@@ -133,3 +133,10 @@ register(
     "S3-Net (ICCV-W 2023)",
     "own arg-max, edges and affine consistency",
 )
+register(
+    "dale",
+    "noisy_labels.dale:DALE",
+    "semi-supervised",
+    "DALE (CVPR 2025)",
+    "clear patches first, then fuzzy ones, each label by its confidence",
+)

@@ -18,6 +18,61 @@ def apart(net: nn.Module) -> dict[str, Tensor]:
     return dict(net.named_parameters()) | {name: buffer.clone() for name, buffer in net.named_buffers()}
 
 
+def influence(
+    net: nn.Module,
+    rate: float,
+    weight: Tensor,
+    inner: Callable[[Callable[..., Output]], Tensor],
+    outer: Callable[[Callable[..., Output]], Tensor],
+    start: Mapping[str, Tensor] | None = None,
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """How the weight of each sample in a virtual step changes a second loss after it, for all samples at once.
+
+    With ``theta' = theta - rate grad mean_k(w_k l_k(theta))`` the chain rule gives
+    ``dL(theta') / dw_k = -(rate / n) <grad L(theta'), grad l_k(theta)>``. The products are the derivative of the map of
+    all `l_k` along one direction, which forward mode takes in one pass, exactly and without a graph of second order.
+
+    Parameters
+    ----------
+    net : nn.Module
+        Left as it is: parameters, gradients and batch statistics.
+    rate : float
+        Learning rate of the virtual step.
+    weight : Tensor
+        `w`, of the shape of the inner losses.
+    inner, outer : callable
+        Get a stand-in for `net`; return the losses `l` of the samples, any shape, and the scalar `L`.
+    start : mapping, optional
+        Parameters to step from; the net's own without it.
+
+    Returns
+    -------
+    slope : Tensor
+        ``dL / dw``, of the shape of `weight`, without graph.
+    moved : dict
+        The parameters ``theta'``.
+    """
+    theta = {
+        name: value.detach().clone().requires_grad_()
+        for name, value in (start or {n: p for n, p in net.named_parameters() if p.requires_grad}).items()
+    }
+
+    def stand_in(parameters: Mapping[str, Tensor]) -> Callable[..., Output]:
+        state = apart(net) | parameters
+        return lambda *images, **options: functional_call(net, state, images, options)
+
+    def gradient(loss: Tensor, parameters: dict[str, Tensor]) -> list[Tensor]:
+        return torch.autograd.grad(loss, list(parameters.values()), materialize_grads=True)
+
+    with torch.autocast(weight.device.type, enabled=False):  # forward mode and its cache of casts do not go together
+        step = gradient((weight.detach() * inner(stand_in(theta))).mean(), theta)
+        moved = {name: (theta[name] - rate * g).detach().requires_grad_() for name, g in zip(theta, step, strict=True)}
+        along = dict(zip(moved, gradient(outer(stand_in(moved)), moved), strict=True))
+        here = {name: value.detach() for name, value in theta.items()}
+        _, products = torch.func.jvp(lambda parameters: inner(stand_in(parameters)), (here,), (along,))
+    return -rate / weight.numel() * products.detach(), {name: value.detach() for name, value in moved.items()}
+
+
 class Stepper:
     """What `Method.update` takes its steps with.
 
@@ -52,6 +107,10 @@ class Stepper:
             optimizer.step()
         return {name: term.detach() for name, term in terms.items()}
 
+    def rate(self, group: str = "all") -> float:
+        """The learning rate of a parameter group at this step."""
+        return self.optimizers[group].param_groups[0]["lr"]
+
     def virtual(
         self, net: nn.Module, loss_of: Callable[[Callable[..., Output]], Tensor], group: str = "all"
     ) -> dict[str, Tensor]:
@@ -77,6 +136,6 @@ class Stepper:
         loss = loss_of(lambda *images, **options: functional_call(net, state, images, options))
         names = [name for name, parameter in net.named_parameters() if parameter.requires_grad]
         gradients = torch.autograd.grad(loss, [state[name] for name in names], create_graph=True, allow_unused=True)
-        rate = self.optimizers[group].param_groups[0]["lr"]
+        rate = self.rate(group)
         moved = zip(names, gradients, strict=True)
         return state | {name: state[name] - rate * g for name, g in moved if g is not None}

@@ -1,0 +1,1 @@
+"""Methods that learn from outlines which may be wrong: DALE, its rivals, and the plain small-loss rule."""
