@@ -8,10 +8,13 @@ import pytest
 import torch
 
 from tutseg.data.loader import Pictures
-from tutseg.data.noise import KINDS, LabelNoise, add_noise, agreement, redraw, with_noise
+from tutseg.data.noise import BAND, KINDS, LabelNoise, add_noise, agreement, redraw, with_noise
 from tutseg.errors import InputError
+from tutseg.training.spec import check
+from tutseg.training.trial import make_trial
 
 SIZE = 128
+SHRINK = {"kind": "shrink", "rate": 0.03}
 Y, X = np.mgrid[:SIZE, :SIZE] + 0.5
 
 
@@ -164,6 +167,8 @@ def test_noise_of_a_picture_follows_from_its_id_and_the_seed():
         ({"kind": "grow", "rate": 0.1, "seed": 0.5}, "label noise seed = 0.5"),
         ({"kind": "grow", "rate": 0.1, "sead": 1}, "unknown field of label noise 'sead': did you mean seed"),
         ({"kind": "drop", "rate": 2}, "label noise drop=2: use a share"),
+        ({"kind": "flip", "rate": -1}, "label noise flip=-1: use a share"),
+        ({"kind": "warp", "rate": 0.1, "share": 0}, "label noise share = 0: give the share of pictures"),
     ],
 )
 def test_noise_that_cannot_be_is_named(noise, says):
@@ -177,3 +182,43 @@ def test_noise_that_cannot_be_is_named(noise, says):
 def test_impossible_noise_is_refused(wrong):
     with pytest.raises(InputError, match=next(iter(wrong))):
         LabelNoise(**wrong)
+
+
+def test_flips_are_near_the_border_and_as_many_as_asked_for():
+    mask = disc(30)
+    _, changed = add_noise(mask, LabelNoise(flip=0.3), seed=1)
+    band = np.abs(np.hypot(X - 64, Y - 64) - 30)
+    assert band[changed].max() < BAND * SIZE + 1
+    sure = band < BAND * SIZE - 1
+    for label in (0, 1):
+        assert changed[sure & (mask == label)].mean() == pytest.approx(0.3, abs=0.05)
+    assert not add_noise(np.ones((30, 40)), LabelNoise(flip=1), seed=0)[1].any()
+
+
+def test_shrinking_is_growing_inwards():
+    grown, shrunk = (with_noise(discs(), noise)[0] for noise in ({"kind": "grow", "rate": -0.03}, SHRINK))
+    assert torch.equal(grown.masks, shrunk.masks) and shrunk.masks.sum() < discs().masks.sum()
+
+
+def test_a_share_of_the_pictures_is_befallen_as_without_it():
+    masks = torch.from_numpy(disc(30)).expand(200, 1, SIZE, SIZE)
+    names = tuple(map(str, range(200)))
+    pictures = Pictures(torch.zeros(200, 3, 1, 1), names, names, "discs", masks, masks)
+    some, changed = with_noise(pictures, SHRINK | {"share": 0.2})
+    all_of_them, _ = with_noise(pictures, SHRINK)
+    hit = changed.any((1, 2))
+    assert hit.mean() == pytest.approx(0.2, abs=0.08)
+    assert torch.equal(some.masks[hit], all_of_them.masks[hit]) and torch.equal(some.masks[~hit], masks[~hit])
+    more = with_noise(pictures, SHRINK | {"share": 0.4})[1].any((1, 2))
+    assert (more >= hit).all() and more.sum() > hit.sum()
+
+
+def test_the_short_form_of_a_trials_noise_is_the_long_one():
+    long = make_trial(method="supervised", noise={"kind": "warp", "rate": 0.03, "seed": 2})
+    short = make_trial(method="supervised", noise={"warp": 0.03, "seed": 2})
+    assert short == long and short.id == long.id and "--noise kind=warp --noise rate=0.03" in short.command
+    assert make_trial(method="supervised").noise == {}
+    with pytest.raises(InputError, match="unknown kind of label noise 'wrap': did you mean warp"):
+        check(make_trial(method="supervised", noise={"wrap": 0.1}))
+    with pytest.raises(InputError, match="unknown field of label noise 'flip'"):
+        check(make_trial(method="supervised", noise={"kind": "warp", "rate": 0.1, "flip": 0.1}))

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from tutseg.data.loader import Pictures
 
 
-KINDS = ("grow", "warp", "smooth", "miss", "drop")
-NOISE_FIELDS = ("kind", "rate", "seed")
+KINDS = ("grow", "shrink", "warp", "flip", "smooth", "miss", "drop")
+NOISE_FIELDS = ("kind", "rate", "seed", "share")
+BAND = 0.05  # how far from the border labels are flipped, in picture widths
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,8 @@ class LabelNoise:
         Probability in [0, 1] that a region other than the largest is overlooked (satellites).
     drop : float
         Share in [0, 1] of the foreground left out in smooth patches.
+    flip : float
+        Probability in [0, 1] that a pixel near the border (`BAND`) has the other label, each by itself.
     """
 
     grow: float = 0.0
@@ -46,9 +49,10 @@ class LabelNoise:
     smooth: float = 0.0
     miss: float = 0.0
     drop: float = 0.0
+    flip: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("miss", "drop"):
+        for name in ("miss", "drop", "flip"):
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"label noise {name}={getattr(self, name)}", "use a share between 0 and 1")
         for name in ("warp", "smooth"):
@@ -108,6 +112,9 @@ def redraw(
     if style.drop > 0 and drawn.any():
         patches = coherent_noise(rng, mask.shape, 1.5, style.waves)
         drawn = drawn & (patches >= np.quantile(patches[drawn], style.drop))
+    if style.flip > 0 and drawn.any() and not drawn.all():
+        near = np.abs(depth_of(drawn)) < BAND * width
+        drawn = drawn ^ (near & (rng.random(mask.shape) < style.flip))
     return drawn.astype(np.uint8)
 
 
@@ -135,24 +142,26 @@ def add_noise(mask: np.ndarray, style: LabelNoise, seed: int) -> tuple[np.ndarra
 
 
 def style_of(noise: Mapping[str, Any]) -> LabelNoise:
-    """A trial's ``noise: {kind, rate, seed}`` as a style: one of `KINDS`, as strong as the rate says.
+    """A trial's ``noise: {kind, rate, seed, share}`` as a style: one of `KINDS`, as strong as the rate says.
 
     Raises
     ------
     InputError
-        A field or kind that is not known or missing, or a rate or seed that cannot be.
+        A field or kind that is not known or missing, or a rate, seed or share that cannot be.
     """
     for name in noise:
         if name not in NOISE_FIELDS:
             raise unknown("field of label noise", name, NOISE_FIELDS)
-    kind, rate, seed = noise.get("kind"), noise.get("rate"), noise.get("seed", 0)
+    kind, rate, seed, share = noise.get("kind"), noise.get("rate"), noise.get("seed", 0), noise.get("share", 1)
     if kind not in KINDS:
         raise unknown("kind of label noise", str(kind), KINDS)
     if isinstance(rate, bool) or not isinstance(rate, int | float):
         raise InputError(f"label noise rate = {rate!r}", f"give a number, the `{kind}` of LabelNoise")
     if isinstance(seed, bool) or not isinstance(seed, int):
         raise InputError(f"label noise seed = {seed!r}", "give a whole number")
-    return LabelNoise(**{kind: rate})
+    if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share <= 1:
+        raise InputError(f"label noise share = {share!r}", "give the share of pictures that it befalls, in (0, 1]")
+    return LabelNoise(grow=-rate) if kind == "shrink" else LabelNoise(**{kind: rate})
 
 
 def with_noise(pictures: "Pictures", noise: Mapping[str, Any]) -> "tuple[Pictures, np.ndarray]":
@@ -165,7 +174,8 @@ def with_noise(pictures: "Pictures", noise: Mapping[str, Any]) -> "tuple[Picture
     pictures : Pictures
         With masks.
     noise : mapping
-        ``kind`` (one of `KINDS`), ``rate`` (that field of `LabelNoise`) and ``seed`` (0 if it is left out).
+        ``kind`` (one of `KINDS`), ``rate`` (that field of `LabelNoise`; "shrink" is "grow" inwards), ``seed`` (0 if it
+        is left out) and ``share``, the part of the pictures that it befalls (1 if it is left out).
 
     Returns
     -------
@@ -181,12 +191,13 @@ def with_noise(pictures: "Pictures", noise: Mapping[str, Any]) -> "tuple[Picture
     """
     import torch
 
-    style = style_of(noise)
+    style, share = style_of(noise), noise.get("share", 1)
     masks = pictures.need("masks").masks
-    drawn = [
-        add_noise(mask, style, int(sha256(f"{noise.get('seed', 0)}:{name}")[:16], 16))
-        for mask, name in zip(masks[:, 0].cpu().numpy(), pictures.ids, strict=True)
-    ]
+    drawn = []
+    for mask, name in zip(masks[:, 0].cpu().numpy(), pictures.ids, strict=True):
+        digits = sha256(f"{noise.get('seed', 0)}:{name}")
+        befallen = int(digits[16:32], 16) < share * 16**16
+        drawn.append(add_noise(mask, style if befallen else LabelNoise(), int(digits[:16], 16)))
     noisy = torch.from_numpy(np.stack([mask for mask, _ in drawn])[:, None]).to(masks.device)
     return replace(pictures, masks=noisy), np.stack([changed for _, changed in drawn])
 

@@ -5,7 +5,7 @@ import shlex
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from tutseg.errors import InputError, unknown
 from tutseg.files import canonical_json, runs_folder, sha256
@@ -26,6 +26,17 @@ def _pinned(name: str) -> str:
     if not re.fullmatch(r"[0-9a-f]{16}|[0-9a-f]{64}", name):
         raise ValueError("pin it: the id of a trial (16 digits), or the SHA-256 of a weights file (64 digits)")
     return name
+
+
+def _kind_and_rate(noise: Any) -> Any:
+    """``{warp: 0.03, seed: 1}`` as ``{kind: warp, rate: 0.03, seed: 1}``."""
+    if not isinstance(noise, dict) or noise.keys() & {"kind", "rate"}:
+        return noise
+    kinds = noise.keys() - {"seed", "share"}
+    if len(kinds) != 1:
+        return noise
+    (kind,) = kinds
+    return {"kind": kind, "rate": noise[kind], **{name: noise[name] for name in noise if name != kind}}
 
 
 def _field(default: Any, about: str, flag: str = "", **limits: Any) -> Any:
@@ -84,7 +95,11 @@ class Trial(BaseModel):
     )
     test_data: str = _field("", "Test on this data set instead of the test fold.")
     scored: Literal["test", "validation"] = _field("test", "Which part is scored; validation in pilots, which choose.")
-    noise: dict[str, Any] = _field({}, "Label noise of the labelled part: kind, rate and seed.")
+    noise: Annotated[dict[str, Any], BeforeValidator(_kind_and_rate)] = _field(
+        {},
+        "Label noise of the labelled part: KIND=RATE (grow, shrink, warp, flip, smooth, miss or drop), then perhaps "
+        "seed=N and share=S, the part of its pictures that it befalls.",
+    )
     groups: dict[str, dict[str, Any]] = _field(
         {}, "Optimiser settings of a parameter group of the method: NAME={lr: ..., schedule: ...}.", "--group"
     )
