@@ -58,6 +58,7 @@ def _trial_command(run: Callable[..., None]) -> Callable[..., None]:
         "tutseg train dme-fd --data synth --labelled 0.05 --net unet-s --size 64 --steps 200",
         "tutseg train dme-fd --data isic2018 --root data --labelled 59 -o tau=0.9 -o combine=cross",
         "tutseg train dme-fd --data folder --root MY --test MY_TEST --net lite0-unet --pretrained",
+        "tutseg train dale --data synth --labelled 1 --net unet-s --size 64 -o patch=8 -o bins=32 --noise warp=0.03",
         "tutseg train k-means --data ph2 --size 96 -o k=2",
     ),
     help="Train a method on one split (or segment every picture by a one-image method), score it, and write a run "
@@ -195,15 +196,33 @@ def segment(
 
 
 @app.command(
-    epilog=example("tutseg score masks/ truth/", "tutseg score masks/ truth/ --json"),
-    help="Every score of predicted against true masks, under every averaging; files are paired by stem.",
+    epilog=example(
+        "tutseg score masks/ truth/",
+        "tutseg score masks/ truth/ --json",
+        "tutseg score --noise runs/1a2b3c4d5e6f7a8b",
+        "tutseg score my_doubts.npz --noise runs/1a2b3c4d5e6f7a8b",
+    ),
+    help="Every score of predicted against true masks, under every averaging; files are paired by stem. With --noise: "
+    "how well wrong labels were found in a run with label noise, by the run itself or by maps of yours.",
 )
 def score(
-    predicted: Annotated[Path, typer.Argument(help="Folder of predicted masks.")],
-    truth: Annotated[Path, typer.Argument(help="Folder of true masks.")],
+    predicted: Annotated[
+        Path | None, typer.Argument(help="Folder of predicted masks; with --noise, maps: ids and (N, S, S), .npz.")
+    ] = None,
+    truth: Annotated[Path | None, typer.Argument(help="Folder of true masks.")] = None,
     batch: Annotated[int, typer.Option(min=1, help="Pictures in a pooled batch.")] = 5,
+    noise: Annotated[Path | None, typer.Option(help="Run folder of a training with --noise.")] = None,
     as_json: Json = False,
 ) -> None:
+    if noise is not None:
+        if truth is not None:
+            raise InputError(f"--noise has the truth, {truth} is too much", "give maps alone, or nothing")
+        _score_noise(noise, predicted, as_json)
+        return
+    if predicted is None or truth is None:
+        raise InputError(
+            "two folders are needed, predicted and true masks", "or --noise RUN; see `tutseg score --help`"
+        )
     from tutseg.data.folders import list_images, pair_by_stem
     from tutseg.data.masks import read_mask
     from tutseg.metrics import score as scores_of
@@ -226,3 +245,25 @@ def score(
         "pooled": "all pixels pooled",
     }
     show([{**dict.fromkeys(columns, "-"), **row} for row in rows], False, "mean ± standard deviation", columns)
+
+
+def _score_noise(run: Path, maps: Path | None, as_json: bool) -> None:
+    """What a run's doubts, or those of a file, are worth."""
+    from tutseg.training.doubts import REGIONS, score_maps, scores_of_run
+
+    rows = scores_of_run(run) if maps is None else score_maps(maps, run)
+    if as_json:
+        print(json.dumps(rows, indent=1))
+        return
+    shown = [
+        row
+        | {
+            "region": REGIONS[row["region"]],
+            "auc": "-" if row["auc"] is None else f"{row['auc']:.3f}",
+            "wrong": f"{row['wrong']} of {row['pixels']}",
+        }
+        for row in rows
+    ]
+    columns = {name: name for name in ("step", "doubt", "region", "label") if name in rows[0]}
+    columns |= {"auc": "AUC", "wrong": "wrong labels"}
+    show(shown, False, "AUC of wrong against right labels: 1 finds all, .5 is chance", columns)

@@ -4,7 +4,8 @@
 every averaging. A trial's first row, that of its default view, also says what was run (the fields that are not at their
 default), n, what each way of choosing weights gives, and where it came from.
 ``per_image.csv`` beside it holds the scores of single pictures, one row a trial, view and score, one column a picture,
-so that no name is written twice. Jaccard and HM of a picture follow from its Dice and are not kept.
+so that no name is written twice. Jaccard and HM of a picture follow from its Dice and are not kept. ``doubts.csv`` is
+there if trials had label noise: how well each found it (`tutseg.training.doubts`), by the id of the trial.
 """
 
 import csv
@@ -27,6 +28,7 @@ from tutseg.training.tasks import task_of
 from tutseg.training.trial import Trial, make_trial
 
 RESULTS = "results"
+DOUBT_SCORES = "doubts.csv"  # in a run folder and in one of evidence
 PROVENANCE = ("command", "split", "tested", "device", "date", "torch", "commit", "code")
 SERIES = ("trial", "view", "score")  # the first columns of per_image.csv; the others are pictures
 _SCORE = re.compile(r"(?!last_|validation_|test_)(.+)_(per_image|batch|pooled)")
@@ -264,7 +266,7 @@ def write_evidence(
         No trial is finished, maps of real pictures are asked for, or finished trials saw different versions of one data
         set.
     """
-    rows, series, fingerprints, shown = [], [], {}, {}
+    rows, series, doubts, fingerprints, shown = [], [], [], {}, {}
     for name, trial in named:
         run = runs_folder() / trial.id
         if not (run / "result.json").exists():
@@ -279,6 +281,8 @@ def write_evidence(
                 fingerprints.setdefault(seen, set()).add(result["provenance"][use])
         rows += list(_trial_rows(name, trial, result))
         series += list(_series_rows(trial, read_run(run), keep))
+        if (run / DOUBT_SCORES).exists():
+            doubts += [{"trial": trial.id, **row} for row in csv_rows(run / DOUBT_SCORES)]
         if maps:
             shown[trial.id] = _maps(trial, run, maps)
     if not rows:
@@ -291,6 +295,8 @@ def write_evidence(
     atomic_write(
         folder / "per_image.csv", csv_text([{name: row.get(name, "") for name in (*SERIES, *images)} for row in series])
     )
+    if doubts:
+        atomic_write(folder / DOUBT_SCORES, csv_text(doubts))
     if shown:
         atomic_write(folder / "maps.npz", lambda file: np.savez_compressed(file, **shown))
     return folder

@@ -16,14 +16,13 @@ from tutseg.files import atomic_write
 from tutseg.methods import method_class
 from tutseg.methods.base import Method
 from tutseg.training.checkpoint import load_weights, save_weights
+from tutseg.training.doubts import NOISE, record_doubts
 from tutseg.training.evaluate import Measure, choose_weights
 from tutseg.training.fit import LeakingSet, TrainingSet, fit, snapshot_path
 from tutseg.training.generate import generated_pictures
 from tutseg.training.pictures import fingerprint_of, pictures_of, split_of, test_source
 from tutseg.training.start import build_for
-from tutseg.training.tasks import Job, Outcome
-
-NOISE = "noise.npz"  # in a run folder: which pixels of the labelled pictures' masks are wrong, and their ids
+from tutseg.training.tasks import Job, Outcome, task_of
 
 
 @dataclass
@@ -41,8 +40,8 @@ class Parts:
     origin : dict
         Fingerprints of what was read.
     noise : dict
-        Of a trial with label noise: ``ids`` of the labelled pictures, and ``changed`` ``(N, S, S)``, which pixels of
-        their masks are wrong.
+        Of a trial with label noise: ``ids`` of the labelled pictures, their ``masks`` ``(N, S, S)`` as training sees
+        them, and ``changed``, which pixels of these are wrong.
     """
 
     train: TrainingSet
@@ -69,7 +68,7 @@ def read_parts(job: Job, *columns: str) -> Parts:
     noise, drawn = {}, None
     if trial.noise:
         labelled, changed = with_noise(labelled, trial.noise)
-        noise = {"ids": np.array(labelled.ids), "changed": changed}
+        noise = {"ids": np.array(labelled.ids), "masks": labelled.masks[:, 0].numpy() > 0, "changed": changed}
     if "generated" in job.inputs:
         drawn = generated_pictures(job.inputs["generated"].parent).to(device)
         origin["drawn"] = drawn.fingerprint()[:16]
@@ -121,6 +120,8 @@ def learn(
     selection, scores, rows = {}, {view: {} for view in method.views}, []
     if len(parts.test):
         selection = choose_weights(method, trial, folder, parts.validation, parts.test, measure)
+    if parts.noise and task_of(trial.method).name == "segment":
+        record_doubts(method, trial, folder, parts.train.labelled, parts.noise["changed"], job.fabric)
     load_weights(snapshot_path(folder, trial.steps), method)
     report("score", 1, 2)
     if len(parts.test):
