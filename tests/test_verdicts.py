@@ -75,6 +75,15 @@ def test_a_published_file_that_a_method_is_made_from_parts_no_setups(run, collec
     )
 
 
+def test_trials_of_two_published_files_are_not_mixed(run, collected):
+    sam = {name: {"inputs": {"sam": WEIGHTS[name].sha256}, "options": {"sam": name}} for name in ("sam-h", "sam-b")}
+    common = {"method": "sam-kd", "labelled": 0.02}
+    evidence = collected(*seeds(run, 2, **common, **sam["sam-h"]), *seeds(run, 3, **common, **sam["sam-b"]))
+    assert all(setups.fits(item, common | {"options": {}}) for item in evidence)
+    (group,) = setups.grouped(evidence, ("method",)).values()
+    assert [item.trial.options["sam"] for item in group] == ["sam-b"] * 3
+
+
 def test_what_is_not_attempted_says_why():
     found = verdicts(None, ())
     assert len(found) == len(CLAIMS)

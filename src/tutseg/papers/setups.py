@@ -23,6 +23,8 @@ CELL_FIELDS = ("method", "options", "labelled", "data", "test_data", "seed", "fo
 STUDY_FIELDS = ("augment", "inputs", "noise", "groups", "change", "scored")
 # Options of one-image methods at the values that a paper's row means without naming them.
 UNNAMED = {"k": 3, "reading": "paper"}
+# Options that say which file an input is; papers leave that unsaid as they do the network.
+FILES = ("sam",)
 
 Setup = tuple[str, str]
 
@@ -68,7 +70,8 @@ def fits(item: Finished, wanted: Mapping[str, Any]) -> bool:
 
 def named_options(item: Finished) -> dict[str, Any]:
     """A trial's options but for those that papers leave unnamed."""
-    return {name: value for name, value in item.trial.options.items() if UNNAMED.get(name) != value}
+    options = item.trial.options.items()
+    return {name: value for name, value in options if name not in FILES and UNNAMED.get(name) != value}
 
 
 def grouped(items: Iterable[Finished], named: Iterable[str]) -> dict[Setup, list[Finished]]:
@@ -76,7 +79,14 @@ def grouped(items: Iterable[Finished], named: Iterable[str]) -> dict[Setup, list
     groups: dict[Setup, list[Finished]] = {}
     for item in items:
         groups.setdefault(setup_of(item, named), []).append(item)
-    return groups
+    return {setup: _of_one_file(group) for setup, group in groups.items()}
+
+
+def _of_one_file(group: list[Finished]) -> list[Finished]:
+    """Those made from the same published files, of several such the most."""
+    made_from = [canonical_json(item.trial.inputs) for item in group]
+    most = max(made_from, key=made_from.count)
+    return [item for item, files in zip(group, made_from, strict=True) if files == most]
 
 
 def rank(group: Sequence[Finished]) -> tuple:
