@@ -44,8 +44,9 @@ def register_tiny(monkeypatch) -> None:
 
 
 def net_for(method: str) -> str:
-    """The net "tiny", with two heads for a method that needs them."""
-    return "tiny-sdf" if "sdf" in method_class(method).needs else "tiny"
+    """The net "tiny", with two heads or one that takes prompts for a method that needs them."""
+    needs = method_class(method).needs
+    return "tiny-sdf" if "sdf" in needs else "tiny-sam" if "prompt" in needs else "tiny"
 
 
 def options_for(method: str) -> dict[str, str]:

@@ -7,13 +7,18 @@ import pytest
 from scipy import ndimage
 from skimage.color import lab2rgb
 
-from tutseg.data import draw_dermoscopy, draw_endoscopy, draw_lung
+from tutseg.data import draw_dermoscopy, draw_endoscopy, draw_lung, draw_scenes
 from tutseg.data.draw_canvas import Canvas, lab_to_rgb
 from tutseg.data.noise import LabelNoise, agreement
 from tutseg.data.synth import KINDS, STYLES, Synth
 from tutseg.errors import InputError
 
-DRAWERS = {"dermoscopy": draw_dermoscopy, "lung-ct": draw_lung, "endoscopy": draw_endoscopy}
+DRAWERS = {
+    "dermoscopy": draw_dermoscopy,
+    "lung-ct": draw_lung,
+    "endoscopy": draw_endoscopy,
+    "scenes": draw_scenes,
+}
 CLEAN = {"artefacts": (), "without": ("camera",)}
 
 
@@ -40,7 +45,8 @@ def test_a_picture_depends_on_seed_and_index_alone(kind, style):
         same(long[i], backwards[i])
     assert difference(long[1], long[2]).any()
     assert difference(long[1], Synth(5, seed=5, **options)[1]).any()
-    assert len(set(long.ids)) == len(long) == 20 and long.groups == long.ids == [s.id for s in long]
+    assert len(set(long.ids)) == len(long) == 20 and long.ids == [s.id for s in long]
+    assert long.groups == [long.ids[i - i % 2] if kind == "scenes" else long.ids[i] for i in range(20)]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -65,8 +71,8 @@ def test_another_size_is_the_same_picture():
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_only_the_lesion_changes_the_picture_inside_its_mask(kind):
-    if kind == "endoscopy":
-        pytest.skip("a polyp throws a shadow and folds the wall around it: its mask is its outline, tested below")
+    if kind in ("endoscopy", "scenes"):
+        pytest.skip("a polyp folds the wall around its outline, and a scene has lesions beside its mask; both below")
     without = ("camera", "fringe", "crazy-paving") if kind == "dermoscopy" else ("camera", "texture")
     without = tuple(f for f in without if f in DRAWERS[kind].FEATURES)
     for i in range(12):
@@ -91,6 +97,33 @@ def test_polyps_lie_on_their_masks():
         inside.append(change[drawn.mask > 0].mean())
         outside.append(change[~ndimage.binary_dilation(drawn.mask, iterations=8)].mean())
     assert np.mean(inside) > 3 * np.mean(outside)
+
+
+def test_a_scene_is_one_picture_with_two_targets():
+    """Without camera and fringe the lesions are what changes; each target is a part of it, and they do not overlap."""
+    options = {"size": 64, "kind": "scenes", "artefacts": (), "without": ("camera", "fringe", "alone")}
+    drawn, bare = Synth(16, **options), Synth(16, **options | {"without": (*options["without"], "lesion")})
+    for i in range(0, 16, 2):
+        first, second = drawn[i], drawn[i + 1]
+        assert first.group == second.group == first.id
+        np.testing.assert_array_equal(first.image, second.image)
+        changed = difference(first, bare[i]) > 0
+        assert not (first.mask & second.mask).any() and not bare[i].mask.any()
+        for target in (first.mask, second.mask):
+            assert 10 < target.sum() < 0.2 * target.size and changed[target > 0].mean() > 0.9
+    assert any(
+        (difference(drawn[i], bare[i]) > 0).sum() > 1.1 * (drawn[i].mask + drawn[i + 1].mask).sum() for i in (0, 2, 4)
+    )
+
+
+def test_half_of_the_scenes_are_two_ordinary_pictures():
+    scenes, ordinary = Synth(120, size=32, kind="scenes"), Synth(120, size=32)
+    alone = [i for i in range(0, 120, 2) if difference(scenes[i], scenes[i + 1]).any()]
+    assert 20 < len(alone) < 40
+    for i in alone[:5]:
+        for one, other in ((scenes[i], ordinary[i]), (scenes[i + 1], ordinary[i + 1])):
+            np.testing.assert_array_equal(one.image, other.image)
+            np.testing.assert_array_equal(one.mask, other.mask)
 
 
 @pytest.mark.parametrize("kind, name", [(k, a) for k, d in DRAWERS.items() for a in d.ARTEFACTS])

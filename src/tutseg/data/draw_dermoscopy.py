@@ -153,8 +153,10 @@ def skin(canvas: Canvas, look: Look, on) -> tuple[np.ndarray, np.ndarray]:
     return rgb.astype(np.float32), lab
 
 
-def outline(canvas: Canvas, label: str, on) -> tuple[np.ndarray, np.ndarray, float]:
-    """The lesion's depth field, its outline angle and its mean radius.
+def outline(
+    canvas: Canvas, label: str, on, place: tuple[list[float], float] | None = None
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """The lesion's depth field, its outline angle and its mean radius; `place` is its centre and area if not drawn.
 
     Returns
     -------
@@ -173,6 +175,8 @@ def outline(canvas: Canvas, label: str, on) -> tuple[np.ndarray, np.ndarray, flo
         area = area**0.8
     wander = 0.05 + 0.08 * area
     centre = rng.normal(0, wander, 2).tolist()
+    if place:
+        centre, area = place
     ratio = min(max(rng.normal(0.8, 0.15), 0.4), 1.0)
     turn = rng.uniform(0, np.pi)
     x, y = grid(canvas.size)
@@ -434,6 +438,31 @@ DRAW_ARTEFACT = {
 }
 
 
+def finish(canvas: Canvas, look: Look, artefacts: tuple[str, ...] | None, on, rgb, depth, sigma, label: str) -> Drawing:
+    """What comes over skin and lesions: light, artefacts, the camera."""
+    if on("lighting"):
+        rng = canvas.stream("lighting")
+        x, y = grid(canvas.size)
+        slope = rng.normal(0, 0.09, 2)
+        rgb = rgb * (1 + slope[0] * x + slope[1] * y + rng.uniform(0, 0.06) * canvas.noise(rng, 2.5, 6))
+    layers: dict[str, np.ndarray] = {}
+    for name, add in DRAW_ARTEFACT.items():
+        rng = canvas.stream(name)
+        chosen = rng.random() < getattr(look, name) if artefacts is None else name in artefacts
+        if chosen and on(name):
+            rgb = add(canvas, rgb, layers, rng)
+    if "corner" in layers:
+        depth = np.where(layers["corner"], np.minimum(depth, -1e-3), depth)
+    rng = canvas.stream("camera")
+    if on("camera"):
+        rgb = rgb * np.exp(rng.normal(0, look.balance, (3, 1, 1))).astype(np.float32)
+        rgb = np.clip(rgb, 0, 1) ** np.exp(rng.normal(0, 0.12))
+        image = camera(rgb, rng.uniform(*look.blur), rng.uniform(*look.grain), int(rng.integers(40, 101)), rng)
+    else:
+        image = camera(rgb, 0, 0, 100, rng)
+    return Drawing(image, depth, sigma, label, layers)
+
+
 def draw(
     canvas: Canvas, style: str, clinic: str | None, artefacts: tuple[str, ...] | None, without: tuple[str, ...]
 ) -> Drawing:
@@ -465,24 +494,4 @@ def draw(
         rgb, sigma = pigment(canvas, look, label, on, rgb, lab, depth, angle, radius)
     else:
         depth = np.full_like(depth, -1)
-    if on("lighting"):
-        rng = canvas.stream("lighting")
-        x, y = grid(canvas.size)
-        slope = rng.normal(0, 0.09, 2)
-        rgb = rgb * (1 + slope[0] * x + slope[1] * y + rng.uniform(0, 0.06) * canvas.noise(rng, 2.5, 6))
-    layers: dict[str, np.ndarray] = {}
-    for name, add in DRAW_ARTEFACT.items():
-        rng = canvas.stream(name)
-        chosen = rng.random() < getattr(look, name) if artefacts is None else name in artefacts
-        if chosen and on(name):
-            rgb = add(canvas, rgb, layers, rng)
-    if "corner" in layers:
-        depth = np.where(layers["corner"], np.minimum(depth, -1e-3), depth)
-    rng = canvas.stream("camera")
-    if on("camera"):
-        rgb = rgb * np.exp(rng.normal(0, look.balance, (3, 1, 1))).astype(np.float32)
-        rgb = np.clip(rgb, 0, 1) ** np.exp(rng.normal(0, 0.12))
-        image = camera(rgb, rng.uniform(*look.blur), rng.uniform(*look.grain), int(rng.integers(40, 101)), rng)
-    else:
-        image = camera(rgb, 0, 0, 100, rng)
-    return Drawing(image, depth, sigma, label, layers)
+    return finish(canvas, look, artefacts, on, rgb, depth, sigma, label)

@@ -16,6 +16,7 @@ KINDS = {
     "dermoscopy": "tutseg.data.draw_dermoscopy",
     "lung-ct": "tutseg.data.draw_lung",
     "endoscopy": "tutseg.data.draw_endoscopy",
+    "scenes": "tutseg.data.draw_scenes",
 }
 
 
@@ -71,8 +72,8 @@ class Synth:
     annotators : int or tuple of LabelNoise
         How many simulated annotators draw each picture (see `panel`), or the habits of each; their masks are in
         ``extra["annotators"]``, uint8 ``(m, H, W)``.
-    kind : {"dermoscopy", "lung-ct", "endoscopy"}
-        What is drawn.
+    kind : {"dermoscopy", "lung-ct", "endoscopy", "scenes"}
+        What is drawn; of scenes two pictures, one group, show the same lesions and have the mask of another.
     without : tuple of str
         Drawn features to leave out (an ablation); all else stays as it was.
     target : {None, "infection", "lungs"}
@@ -124,7 +125,8 @@ class Synth:
         self.artefacts, self.without = artefacts, tuple(without)
         self.name = style
         self.ids = [f"{style}-{i:06d}" for i in range(n)]
-        self.groups = self.ids
+        together = getattr(self._drawer, "TOGETHER", 1)
+        self.groups = [self.ids[i - i % together] for i in range(n)]
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -139,7 +141,7 @@ class Synth:
             mask, rng = drawing.mask, canvas.stream("annotators")
             extra["annotators"] = np.stack([redraw(mask, habit, rng, drawing.sigma) for habit in self.annotators])
         name = self.ids[index]
-        return Sample(drawing.image, drawing.mask, name, name, drawing.label, extra)
+        return Sample(drawing.image, drawing.mask, name, self.groups[index], drawing.label, extra)
 
     def __iter__(self) -> Iterator[Sample]:
         return (self[i] for i in range(len(self)))

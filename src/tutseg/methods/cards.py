@@ -18,7 +18,7 @@ CARDS: dict[str, MethodCard] = {}
 
 
 def register(name: str, target: str, kind: str, paper: str, summary: str) -> None:
-    """Add a method; `kind` is "semi-supervised" (trained) or "one-image" (``segment(image)``)."""
+    """Add a method; `kind` names what a trial of it does (`tutseg.training.tasks`)."""
     CARDS[name] = MethodCard(name, f"tutseg.methods.{target}", kind, paper, summary)
 
 
@@ -93,6 +93,13 @@ register(
     "semi-supervised",
     "SAM-KD (2025)",
     "mask and distance prompt SAM, which teaches",
+)
+register(
+    "prompted",
+    "distillation.prompting:Prompted",
+    "promptable",
+    "Segment Anything (ICCV 2023)",
+    "told by clicks, boxes and masks what to segment",
 )
 register("otsu", "one_image.classical:Otsu", "one-image", "-", "threshold and morphology, nothing learned")
 register("slic", "one_image.classical:SlicMerge", "one-image", "-", "superpixels merged by colour, nothing learned")

@@ -45,6 +45,7 @@ class Task:
 TASKS = {
     "semi-supervised": Task("segment", "tutseg.training.segment", "dice", True),
     "classifier": Task("classify", "tutseg.training.classify", "accuracy", True),
+    "promptable": Task("prompt", "tutseg.training.prompt", "dice", True),
     "generative": Task("generate", "tutseg.training.generate", "nearest", True),
     "one-image": Task("one-image", "tutseg.training.one_image", "dice", False),
 }
