@@ -285,8 +285,9 @@ CASES = [
     ),
     Case("predict two of one stem", PREDICT, ("p03.jpg", "p03.jpeg", "rename"), same_stem),
     Case("unknown view", [*PREDICT, "--view", "branch3"], ("branch3", "branch1")),
-    Case("score a missing folder", ["score", "nowhere", "here/masks"], ("nowhere", "does not exist")),
-    Case("score without truth", ["score", "here/images", "here/masks"], ("p03.jpg", "p03.png"), no_mask),
+    Case("score a missing folder", ["score", "nowhere", "here/masks"], ("predictions nowhere", "does not exist")),
+    Case("score against no folder", ["score", "here/masks", "nowhere"], ("truths nowhere", "does not exist")),
+    Case("score pictures", ["score", "here/images", "here/masks"], ("prediction here/images/p00.jpg", "photograph")),
     Case("score other sizes", ["score", "here/other", "here/masks"], ("p00", "9x7", "one size")),
     Case("unknown method to describe", ["methods", "dmefd"], ("dmefd", "dme-fd")),
     Case("unknown data to verify", ["data", "verify", "isic18"], ("isic18", "isic2018")),
@@ -353,6 +354,15 @@ def test_grey_masks_are_thresholded_with_a_notice(tutseg, here):
 
     with pytest.warns(UserWarning, match="grey"):
         assert read_mask(here / "masks/p03.png")[0, :2].tolist() == [0, 1]
+
+
+def test_masks_without_foreground_are_not_trained_on(tutseg, here, tmp_path):
+    for path in (here / "masks").iterdir():
+        Image.new("L", (48, 40)).save(path)
+    said = tutseg(*train(root=here))
+    assert said.code == 2 and said.err.count("\n") == 1
+    assert all(word in said.err for word in ("labelled", "empty", "32 pixels", "--labelled more"))
+    assert_nothing_looks_finished(tmp_path)
 
 
 def out_of_space(descriptor: int) -> None:

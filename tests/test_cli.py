@@ -175,6 +175,7 @@ def test_score_pairs_by_stem_and_gives_every_averaging(tutseg, tmp_path):
             Image.fromarray(masks[folder, i].astype(np.uint8) * 255).save(tmp_path / folder / f"ISIC_{i}{suffix}.png")
     said = tutseg("score", "ours", "truth", "--json")
     table = json.loads(said.out)
+    assert table.pop("scored")["pairs"] == 7
     assert {"dice", "jaccard", "precision", "accuracy", "hd95", "assd", "hm", "xor"} <= set(table)
     for ways in table.values():
         assert {"per_image", "batch"} <= set(ways) <= {"per_image", "batch", "pooled"}

@@ -122,6 +122,7 @@ def test_what_could_be_read_otherwise_is_read_with_a_notice(case, tmp_path):
 
 
 PHOTO = np.clip(np.stack([190 - 90 * gaussian_filter(TRUTH * 1.0, 3) + NOISE] * 3, 2) * (1, 0.8, 0.7), 0, 255)
+TWO_TONES = np.where(TRUTH[..., None], (90, 72, 63), (200, 160, 140)).astype(np.uint8)
 REFUSED = {
     "three colours": ("png", coloured(truth=(255, 0, 0), other=(0, 255, 0)), "several colours"),
     "three colours, JPEG": ("jpg", coloured(truth=(255, 0, 0), other=(0, 255, 0)), "several colours"),
@@ -130,6 +131,8 @@ REFUSED = {
     "photograph": ("png", PHOTO.astype(np.uint8), "photograph"),
     "photograph, JPEG": ("jpg", PHOTO.astype(np.uint8), "photograph"),
     "grey photograph": ("png", PHOTO[..., 0].astype(np.uint8), "photograph"),
+    "photograph of two tones, JPEG": ("jpg", TWO_TONES, "photograph|none of them black"),
+    "128 and 255": ("png", np.where(TRUTH, 128, 255).astype(np.uint8), "none of them black"),
     "dark photograph": ("png", (PHOTO[..., 0] / 2).astype(np.uint8), "photograph"),
     "three greys": ("png", np.choose(LABELS, (0, 255, 128)).astype(np.uint8), "0, 128, 255"),
     "255 to be ignored": ("png", np.choose(LABELS, (0, 1, 255)).astype(np.uint8), "0, 1, 255"),

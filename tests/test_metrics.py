@@ -164,7 +164,8 @@ def test_rule_for_empty_masks():
         assert [got[n][i] for n in metrics.DISTANCES] == [DIAGONAL] * 4
     assert got["specificity"][5] == 0, "the truth has no background, the prediction claims some"
     table = metrics.table_from_counts(got)
-    assert table["assd"]["per_image"]["penalised"] == 4
+    assert table["assd"]["per_image"]["penalised"] == 4 and table["assd"]["per_image"]["both_empty"] == 1
+    assert metrics.empties(got) == {"prediction": 3, "truth": 3, "both": 1, "one": 4}
     assert all(np.isfinite(block["mean"]) for row in table.values() for block in row.values())
 
 

@@ -204,6 +204,14 @@ def _summary(values: np.ndarray, weights: np.ndarray) -> dict[str, float]:
     }
 
 
+def empties(columns: Mapping[str, ArrayLike]) -> dict[str, int]:
+    """Of how many pictures the ``prediction`` is empty, the ``truth``, ``both``, or ``one`` alone; by `COUNTS`."""
+    tp, fp, fn = (np.asarray(columns[name]) for name in COUNTS[:3])
+    prediction, truth = tp + fp == 0, tp + fn == 0
+    found = {"prediction": prediction, "truth": truth, "both": prediction & truth, "one": prediction ^ truth}
+    return {name: int(which.sum()) for name, which in found.items()}
+
+
 def table_from_counts(columns: Mapping[str, ArrayLike], batch: int = 5) -> dict[str, dict[str, dict[str, float]]]:
     """Every score under every averaging, from what was kept of each picture.
 
@@ -219,8 +227,8 @@ def table_from_counts(columns: Mapping[str, ArrayLike], batch: int = 5) -> dict[
     -------
     dict
         ``{"dice": {"per_image": {"mean", "std", "n"}, "batch": {...}, "pooled": {...}}, ...}``; n is the number of
-        pictures, of batches, and 1. Distances have no ``pooled``, and their ``per_image`` says how many pictures
-        were ``penalised`` with the diagonal.
+        pictures, of batches, and 1. Distances have no ``pooled``, and their ``per_image`` says how many pictures were
+        ``penalised`` with the diagonal, and of how many prediction and truth are ``both_empty``, a distance of 0.
 
     Raises
     ------
@@ -241,12 +249,16 @@ def table_from_counts(columns: Mapping[str, ArrayLike], batch: int = 5) -> dict[
     for averaging, (counted, weights) in units.items():
         for name, values in area_scores(counted).items():
             table.setdefault(name, {})[averaging] = _summary(values, weights)
-    penalised = int(((count[:, 0] + count[:, 1] == 0) != (count[:, 0] + count[:, 2] == 0)).sum())
+    empty = empties(columns)
     for name in DISTANCES:
         if name in columns:
             values = np.asarray(columns[name], dtype=np.float64)
             table[name] = {
-                "per_image": {**_summary(values, np.ones(len(values))), "penalised": penalised},
+                "per_image": {
+                    **_summary(values, np.ones(len(values))),
+                    "penalised": empty["one"],
+                    "both_empty": empty["both"],
+                },
                 "batch": _summary(np.add.reduceat(values, starts) / length, length),
             }
     return table

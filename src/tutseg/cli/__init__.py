@@ -10,12 +10,21 @@ from typer.exceptions import TyperException
 
 # isort: off
 from tutseg.cli.common import app
-from tutseg.cli import book, train, data, weights, lists, grid, papers  # in the order in which the help lists them
+from tutseg.cli import (
+    book,
+    train,
+    score,
+    data,
+    weights,
+    lists,
+    grid,
+    papers,
+)  # in the order of the help
 
 # isort: on
 from tutseg.errors import InputError, as_input_error, printable
 
-__all__ = ["app", "book", "data", "grid", "lists", "main", "papers", "train", "weights"]
+__all__ = ["app", "book", "data", "grid", "lists", "main", "papers", "score", "train", "weights"]
 
 
 def _joined(words: list[str]) -> list[str]:

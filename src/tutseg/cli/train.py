@@ -1,4 +1,4 @@
-"""Methods at work: training, masks for pictures, scores of masks."""
+"""Methods at work: training, and masks for pictures."""
 
 import json
 import sys
@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from tutseg.cli.common import Device, Json, Overwrite, Root, app, bar, example, show, values
+from tutseg.cli.common import Device, Json, Overwrite, Root, app, bar, example, values
 from tutseg.errors import InputError, unknown
 
 Pairs = Annotated[list[str] | None, typer.Option("-o", "--option", metavar="NAME=VALUE", help="Method option.")]
@@ -193,77 +193,3 @@ def segment(
         maker = ["segment", method, options, rule, size]
         done = write_masks(pictures, out, mask_of, maker, None, overwrite, lambda *state: report("segment", *state))
     _tell_masks(*done, out)
-
-
-@app.command(
-    epilog=example(
-        "tutseg score masks/ truth/",
-        "tutseg score masks/ truth/ --json",
-        "tutseg score --noise runs/1a2b3c4d5e6f7a8b",
-        "tutseg score my_doubts.npz --noise runs/1a2b3c4d5e6f7a8b",
-    ),
-    help="Every score of predicted against true masks, under every averaging; files are paired by stem. With --noise: "
-    "how well wrong labels were found in a run with label noise, by the run itself or by maps of yours.",
-)
-def score(
-    predicted: Annotated[
-        Path | None, typer.Argument(help="Folder of predicted masks; with --noise, maps: ids and (N, S, S), .npz.")
-    ] = None,
-    truth: Annotated[Path | None, typer.Argument(help="Folder of true masks.")] = None,
-    batch: Annotated[int, typer.Option(min=1, help="Pictures in a pooled batch.")] = 5,
-    noise: Annotated[Path | None, typer.Option(help="Run folder of a training with --noise.")] = None,
-    as_json: Json = False,
-) -> None:
-    if noise is not None:
-        if truth is not None:
-            raise InputError(f"--noise has the truth, {truth} is too much", "give maps alone, or nothing")
-        _score_noise(noise, predicted, as_json)
-        return
-    if predicted is None or truth is None:
-        raise InputError(
-            "two folders are needed, predicted and true masks", "or --noise RUN; see `tutseg score --help`"
-        )
-    from tutseg.data.folders import list_images, pair_by_stem
-    from tutseg.data.masks import read_mask
-    from tutseg.metrics import score as scores_of
-
-    pairs = pair_by_stem(list_images(predicted), list_images(truth))
-    predictions = (read_mask(path) for _, path, _ in pairs)
-    truths = (read_mask(path) for _, _, path in pairs)
-    table = scores_of(predictions, truths, [stem for stem, _, _ in pairs], batch)
-    if as_json:
-        print(json.dumps(table, indent=1))
-        return
-    rows = [
-        {"score": name} | {way: f"{cell['mean']:.4f} ± {cell['std']:.4f}" for way, cell in ways.items()}
-        for name, ways in table.items()
-    ]
-    columns = {
-        "score": "score",
-        "per_image": f"per image (n = {len(pairs)})",
-        "batch": f"batches of {batch} pooled",
-        "pooled": "all pixels pooled",
-    }
-    show([{**dict.fromkeys(columns, "-"), **row} for row in rows], False, "mean ± standard deviation", columns)
-
-
-def _score_noise(run: Path, maps: Path | None, as_json: bool) -> None:
-    """What a run's doubts, or those of a file, are worth."""
-    from tutseg.training.doubts import REGIONS, score_maps, scores_of_run
-
-    rows = scores_of_run(run) if maps is None else score_maps(maps, run)
-    if as_json:
-        print(json.dumps(rows, indent=1))
-        return
-    shown = [
-        row
-        | {
-            "region": REGIONS[row["region"]],
-            "auc": "-" if row["auc"] is None else f"{row['auc']:.3f}",
-            "wrong": f"{row['wrong']} of {row['pixels']}",
-        }
-        for row in rows
-    ]
-    columns = {name: name for name in ("step", "doubt", "region", "label") if name in rows[0]}
-    columns |= {"auc": "AUC", "wrong": "wrong labels"}
-    show(shown, False, "AUC of wrong against right labels: 1 finds all, .5 is chance", columns)

@@ -6,6 +6,7 @@ it.
 """
 
 import re
+import warnings
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -23,12 +24,21 @@ PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 MASK_SUFFIX = re.compile(
     r"[_. -]((segmentation|lesion|label|ground_?truth|annotation|gt)|(masks?|seg)([_ -]?\d+)?)$", re.IGNORECASE
 )
+TEXTS = (".txt", ".md", ".csv", ".json", ".yaml", ".yml", ".xml", ".html", ".pdf", ".xlsx", ".log")
+SYSTEM = ("Thumbs.db", "desktop.ini", "__MACOSX", "LICENSE", "README")
 
 # ---- names of files --------------------------------------------------------------------------------------------------
 
 
-def list_images(folder: Path) -> list[Path]:
+def list_images(folder: Path, what: str = "pictures") -> list[Path]:
     """Pictures directly in a folder, sorted by name; hidden files and ISIC's superpixel maps are left out.
+
+    All else that is left out is counted in a notice, but for texts and tables, which nobody takes for pictures.
+
+    Parameters
+    ----------
+    what : str
+        What messages call them.
 
     Raises
     ------
@@ -37,14 +47,27 @@ def list_images(folder: Path) -> list[Path]:
     """
     if not folder.is_dir():
         raise InputError(f"folder {folder} does not exist", "unpack the download there, or correct --root")
-    found = [
-        path
-        for path in sorted(folder.iterdir())
-        if path.suffix.lower() in PICTURES and not path.name.startswith(".") and not path.stem.endswith("_superpixels")
-    ]
+    seen = [path for path in sorted(folder.iterdir()) if not path.name.startswith(".")]
+    found = [path for path in seen if path.suffix.lower() in PICTURES and not path.is_dir()]
+    rest = _counted({*seen}.difference(found))
     if not found:
-        raise InputError(f"folder {folder} holds no pictures", f"put files there that end in {' '.join(PICTURES)}")
-    return found
+        but = f" but {rest}" if rest else ""
+        raise InputError(f"folder {folder} holds no {what}{but}", f"put files there that end in {' '.join(PICTURES)}")
+    if rest:
+        warnings.warn(f"folder {folder}: left out {rest} (pictures end in {' '.join(PICTURES)})", stacklevel=2)
+    return [path for path in found if not path.stem.endswith("_superpixels")]
+
+
+def _counted(paths: Iterable[Path]) -> str:
+    """What else lies in a folder: "2 files ending in .gif, 1 sub-folder"; texts and tables are not counted."""
+    counts = Counter("/" if path.is_dir() else path.suffix.lower() for path in paths if path.name not in SYSTEM)
+    folders = counts.pop("/", 0)
+    told = [
+        f"{count} {'file' if count == 1 else 'files'} {f'ending in {ending}' if ending else 'without ending'}"
+        for ending, count in sorted(counts.items())
+        if ending not in TEXTS
+    ]
+    return ", ".join(told + [f"{folders} sub-folder{'s' * (folders > 1)}"] * bool(folders))
 
 
 def mask_stem(path: Path) -> str:

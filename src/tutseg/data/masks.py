@@ -100,10 +100,12 @@ class MaskReader:
     ----------
     labels : collection of int
         Which labels are foreground; none: all but 0.
+    what : str
+        What messages call a mask.
     """
 
-    def __init__(self, labels: Collection[int] = ()) -> None:
-        self.labels = tuple(labels)
+    def __init__(self, labels: Collection[int] = (), what: str = "mask") -> None:
+        self.labels, self.what = tuple(labels), what
         self.notices: dict[Path, MaskNotice] = {}  # what every mask read so far deserved
         self._seen: set[int] = set()
         self._named: set[bool] = set()
@@ -116,13 +118,13 @@ class MaskReader:
         if size is not None and (height, width) != tuple(size):
             turned = " as its EXIF orientation turns it" if picture and orientation_of(picture) != 1 else ""
             raise SizeMismatchError(
-                f"mask {path} is {width}x{height}, its picture {size[1]}x{size[0]}{turned}",
+                f"{self.what} {path} is {width}x{height}, its picture {size[1]}x{size[0]}{turned}",
                 "give both the same width and height",
             )
         try:
             reading = interpret(one_channel(decoded), decoded.lossy, self.labels)
         except Refused as refused:
-            raise InputError(f"mask {path} {refused.what}", refused.remedy) from refused
+            raise InputError(f"{self.what} {path} {refused.what}", refused.remedy) from refused
         self._seen.update(reading.labels)
         if reading.named is not None:
             self._named.add(reading.named)
@@ -133,7 +135,7 @@ class MaskReader:
     def _notify(self, path: Path, reading: Reading) -> None:
         how = reading.how or f"is one of several with the labels {_listed(self._seen)}: all but 0 are foreground"
         kind = reading.notice or LabelMaskWarning
-        self.notices[path] = kind(f"mask {path} {how}; others beside it are read alike without notice")
+        self.notices[path] = kind(f"{self.what} {path} {how}; others beside it are read alike without notice")
         if self._first.setdefault(kind, path) == path:
             warnings.warn(self.notices[path], stacklevel=3)
 
@@ -147,7 +149,7 @@ class MaskReader:
         """
         if self._named == {False}:
             raise InputError(
-                f"no mask of {where} holds the label {_listed(self.labels)}",
+                f"no {self.what} of {where} holds the label {_listed(self.labels)}",
                 f"name some of those that are there: {_listed(self._seen) or 'none'}",
             )
 
@@ -259,6 +261,8 @@ def interpret(flat: np.ndarray, lossy: bool = False, labels: Collection[int] = (
         return Reading(mask, whole)
     if len(values) > FEW and _is_photograph(flat, low, high):
         raise Refused("looks like a photograph: few of its pixels are black or white", "give a mask in its place")
+    if not whole and low > high // 4:
+        raise Refused(f"has values from {low} to {high}, none of them black", "give a mask, or name labels")
     if whole:
         how = f"holds the labels {_listed(values)}: all but 0 are foreground (name those that are with labels)"
         return Reading(mask, whole, notice=LabelMaskWarning, how=how)

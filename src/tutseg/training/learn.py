@@ -12,6 +12,7 @@ import numpy as np
 
 from tutseg.data.loader import Pictures
 from tutseg.data.noise import with_noise
+from tutseg.errors import InputError
 from tutseg.files import atomic_write
 from tutseg.methods import method_class
 from tutseg.methods.base import Method
@@ -66,6 +67,11 @@ def read_parts(job: Job, *columns: str) -> Parts:
         test = pictures_of(*elsewhere, trial.size, trial.test_options).outlined().need(*columns)
         origin["tested"] = fingerprint_of(test)
     noise, drawn = {}, None
+    if "masks" in columns and not labelled.masks.any():
+        raise InputError(
+            f"the masks of all {len(labelled)} labelled pictures of data {trial.data} are empty at {trial.size} pixels",
+            "label pictures with foreground, name the labels that are foreground, or give --labelled more",
+        )
     if trial.noise:
         labelled, changed = with_noise(labelled, trial.noise)
         noise = {"ids": np.array(labelled.ids), "masks": labelled.masks[:, 0].numpy() > 0, "changed": changed}
