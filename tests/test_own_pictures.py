@@ -166,7 +166,7 @@ def test_what_can_be_meant_in_two_ways_is_one_line(files, what, remedy, tmp_path
         ("image,mask\nx/1.jpg,m/1.png\nx/1.jpg,\n", "line 3 names x/1.jpg again, after line 2"),
         ("image,mask\nx/1.jpg,notes.txt\n", "notes.txt is no picture that is read here"),
         ("image,mask\nx/1.jpg,\n", "names no mask"),
-        ('image,mask\n"x/1.jpg,m/1.png\n', "does not exist"),
+        ('image,mask\n"x/1.jpg,m/1.png\n', "is not a CSV table"),
     ],
 )
 def test_a_table_that_is_wrong_names_the_line(text, says, tmp_path):
@@ -385,3 +385,94 @@ def test_without_pictures_to_learn_from_the_remedy_is_named(tutseg, mine):
         said.code == 2
         and "method cps got no unlabelled picture: give a smaller --labelled, or add pictures" in said.err
     )
+
+
+# ---- a look before anything is trained -------------------------------------------------------------------------------
+
+
+def every_file(root: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()}
+
+
+def test_init_says_what_it_understood(tutseg, mine, tmp_path):
+    (mine / "images/x.gif").write_text("no picture")
+    (mine / "masks/lost.png").write_bytes((mine / "masks/p00.png").read_bytes())
+    before = every_file(mine)
+    said = tutseg("data", "init", "mine", "--json")
+    assert said.code == 0 and not said.err
+    seen = json.loads(said.out)
+    assert (seen["pictures"], seen["with_mask"], seen["without_mask"], seen["groups"]) == (20, 10, 10, 20)
+    assert seen["layout"] == "images/ and masks/" and seen["sizes"] == {"48x40": 20} and seen["findings"] == []
+    assert seen["left_out"] == {
+        "files that end in .gif": ["images/x.gif"], "masks without a picture": ["masks/lost.png"],
+    }  # fmt: skip
+    assert seen["mosaic"] == "mine-overview.png" and Image.open("mine-overview.png").size == (6 * 192, 3 * 192)
+    assert seen["next"][0] == "tutseg train dme-fd --data folder --root mine"
+    text = tutseg("data", "init", "mine").out  # again: its own mosaic is in nobody's way
+    for words in ("10 with a mask, 10 without", "48x40 (20)", "images/x.gif", "masks/lost.png"):
+        assert words in text
+    assert every_file(mine) == before
+
+
+def test_the_mosaic_is_written_beside_the_folder_and_over_nothing(tutseg, mine, monkeypatch):
+    monkeypatch.chdir(mine)
+    assert tutseg("data", "init", ".").code == 0
+    monkeypatch.chdir(mine)
+    assert (mine.parent / "mine-overview.png").exists()
+    (mine.parent / "mine-overview.png").write_text("mine")
+    said = tutseg("data", "init", mine)
+    assert said.code == 2 and "mine-overview.png is there already" in said.err
+    assert (mine.parent / "mine-overview.png").read_text() == "mine"
+    assert "look.png" in tutseg("data", "init", mine, "--out", "look.png").out
+
+
+def test_the_mosaic_shows_outlines(tutseg, mine):
+    tutseg("data", "init", "mine")
+    sheet = np.asarray(Image.open("mine-overview.png"))
+    green = (sheet == (0, 255, 120)).all(2)
+    drawn = [green[y : y + 192, x : x + 192].any() for y in (0, 192, 384) for x in range(0, 1152, 192)]
+    assert drawn == [True] * 10 + [False] * 8  # p00 to p09 have masks; of the ten without, eight are shown
+
+
+def test_init_names_what_is_broken_and_shows_the_others(tutseg, mine):
+    path = mine / "images/p03.jpg"
+    path.write_bytes(path.read_bytes()[:300])
+    Image.new("L", (9, 7)).save(mine / "masks/p04.png")
+    said = tutseg("data", "init", "mine", "--json")
+    seen = json.loads(said.out)
+    assert said.code == 1 and [each["ids"] for each in seen["findings"]] == [["p03"], ["p04"]]
+    assert seen["pictures"] == 20 and seen["groups"] == 18 and Path("mine-overview.png").exists()
+
+
+def test_init_tells_that_few_masks_cannot_be_split(tutseg, mine):
+    for i in range(4, 10):
+        (mine / f"masks/p{i:02d}.png").unlink()
+    (note,) = json.loads(tutseg("data", "init", "mine", "--json").out)["notes"]
+    assert note.startswith("4 groups have masks") and "--test FOLDER or none" in note
+    said = tutseg("train", "cps", "--data", "folder", "--root", mine, *SMALL)
+    assert said.code == 2 and "4 groups cannot be split into 5 folds" in said.err and "test on" in said.err
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("nowhere",), "nowhere does not exist"),
+        (("mine", "-d", "grupp=a"), "did you mean group"),
+        (("mine", "-d", "group=(x"), "no regular expression"),
+        (("mine/masks",), "none of 10 pictures in mine/masks has a mask"),
+    ],
+)
+def test_init_of_what_it_cannot_understand_is_one_line(tutseg, mine, words, says):
+    said = tutseg("data", "init", *words)
+    assert said.code == 2 and says in said.err and said.err.count("\n") == 1 and not said.out
+
+
+def test_the_rest_is_predicted_in_one_line(tutseg, mine):
+    _, run = trained(tutseg("train", "supervised", "--data", "folder", "--root", mine, "--test", "none", *SMALL))
+    said = tutseg("predict", run, mine, "--rest", "--out", "rest", "--overlay")
+    assert said.code == 0 and said.out.strip() == "10 masks in rest"
+    assert {path.name for path in Path("rest").iterdir()} == {
+        f"p{i}{end}" for i in range(10, 20) for end in (".png", "_overlay.png")
+    }
+    said = tutseg("predict", run, mine.parent / "tested", "--rest", "--out", "rest")
+    assert said.code == 2 and "every picture in" in said.err and "--rest" in said.err

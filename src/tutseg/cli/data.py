@@ -34,6 +34,48 @@ def data_list(root: Root = None, as_json: Json = False) -> None:
 
 
 @data_app.command(
+    "init",
+    epilog=example("tutseg data init MY", "tutseg data init MY -d group='(P[0-9]+)_' --out look.png"),
+    help="Look at a folder of your own pictures before anything is trained: how it is understood, what is left out, "
+    "what is wrong, and a mosaic with the masks as contours. Nothing in it is changed.",
+)
+def data_init(
+    folder: Annotated[Path, typer.Argument(metavar="MY", help="A folder of pictures, with masks for some or all.")],
+    out: Annotated[
+        Path | None, typer.Option(help="PNG for the mosaic; else MY-overview.png beside the folder.")
+    ] = None,
+    option: Annotated[
+        list[str] | None, typer.Option("-d", metavar="NAME=VALUE", help="Data option: group or labels, as for train.")
+    ] = None,
+    overwrite: Overwrite = False,
+    as_json: Json = False,
+) -> None:
+    import json
+    import os
+
+    from tutseg.data.made import check_free, save_made
+    from tutseg.data.overview import commands, look, rows, to_show
+    from tutseg.report.pictures import mosaic
+
+    where = folder.resolve()
+    out = out or Path(os.path.relpath(where.parent / f"{where.name}-overview.png"))
+    check_free({out: "data init"}, overwrite=overwrite)
+    options = values(option)
+    with bar("pictures") as report:
+        seen, source = look(folder, lambda done, total: report("read", done, total), **options)
+    if source:
+        save_made(mosaic(source, to_show(source)), out, "data init")
+        seen |= {"mosaic": str(out), "next": commands(folder, option or [])}
+    if as_json:
+        print(json.dumps(seen, indent=1))
+    else:
+        show(rows(seen), False, str(folder), {"name": "", "value": "understood as"})
+        print(*seen.get("next", ()), sep="\n")
+    if any(finding["severity"] == "error" for finding in seen["findings"]):
+        raise typer.Exit(1)
+
+
+@data_app.command(
     "verify",
     epilog=example("tutseg data verify isic2018"),
     help="Read every picture of a data set and report what is wrong.",
@@ -65,10 +107,12 @@ def data_show(
 ) -> None:
     from tutseg.data import open_source
     from tutseg.data.made import check_free, save_made
+    from tutseg.data.overview import evenly
     from tutseg.report.pictures import mosaic
 
     check_free({out: "data show"}, overwrite=overwrite)
-    save_made(mosaic(open_source(name, root), n), out, "data show")
+    source = open_source(name, root)
+    save_made(mosaic(source, evenly(range(len(source)), n)), out, "data show")
     print(out)
 
 

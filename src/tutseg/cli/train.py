@@ -100,18 +100,25 @@ def train(
 
 
 @app.command(
-    epilog=example("tutseg predict runs/1a2b3c4d5e6f7a8b pictures/ --out masks --overlay"),
+    epilog=example(
+        "tutseg predict runs/1a2b3c4d5e6f7a8b pictures/ --out masks --overlay",
+        "tutseg predict runs/1a2b3c4d5e6f7a8b MY --rest --out masks",
+    ),
     help="Write a mask (PNG, 0 or 255, the picture's own size) for each picture.",
 )
 def predict(
     run: Annotated[Path, typer.Argument(help="A finished run folder.")],
     pictures: Annotated[list[Path], typer.Argument(help="Pictures, or folders of pictures.")],
     out: Annotated[Path, typer.Option(help="Folder for the masks.")],
+    rest: Annotated[
+        bool, typer.Option("--rest", help="Only pictures without a mask, of folders as `tutseg data init` reads them.")
+    ] = False,
     overlay: Annotated[bool, typer.Option("--overlay", help="Also write the picture with the mask's contour.")] = False,
     view: Annotated[str | None, typer.Option(help="Which network, such as branch2 or mean.")] = None,
     overwrite: Overwrite = False,
     device: Device = "auto",
 ) -> None:
+    from tutseg.data.read_folder import without_masks
     from tutseg.report.pictures import with_contour
     from tutseg.training.fit import make_fabric
     from tutseg.training.predict import probability_map, write_masks
@@ -125,9 +132,10 @@ def predict(
     if view is not None and view not in method.views:
         raise InputError(f"method {trial.method} has no view '{view}'", f"choose one of {', '.join(method.views)}")
     method = make_fabric(device, trial.precision).to_device(method)
+    places = [path for place in pictures for path in without_masks(place)] if rest else pictures
     with bar("pictures") as report:
         done = write_masks(
-            pictures,
+            places,
             out,
             lambda image: probability_map(method, image, trial.size, view) >= 0.5,
             ["predict", hash_of(run / "weights.safetensors"), view or method.views[0]],

@@ -42,12 +42,12 @@ def open_source(name: str, root: str | Path | None = None, /, **options: Any) ->
     """
     if name in DRAWN:
         drawn = import_module("tutseg.data.synth").Synth
-        _check_options(name, drawn, options, skip=("style",))
+        check_options(name, drawn, options, skip=("style",))
         return drawn(**{"n": DRAWN_COUNT, "style": name, **options})
     if name not in source_names():
         raise unknown("data", name, source_names())
     read = reader(name)
-    _check_options(name, read, options, skip=("root",))
+    check_options(name, read, options, skip=("root",))
     return read(find_root(name, root), **options)
 
 
@@ -95,7 +95,8 @@ def find_root(name: str, root: str | Path | None = None, told: bool = True) -> P
     )
 
 
-def _check_options(name: str, target: Callable, options: dict, skip: tuple[str, ...]) -> None:
+def check_options(name: str, target: Callable, options: dict, skip: tuple[str, ...]) -> None:
+    """Refuse options of a data set that the function `target`, which opens it, does not have."""
     known = [option for option in inspect.signature(target).parameters if option not in skip]
     for option in options:
         if option not in known:

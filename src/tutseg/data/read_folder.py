@@ -13,7 +13,6 @@ Where one of the two trees is flat, the name alone must tell, and it must fit on
 what fits none is left out and counted.
 """
 
-import csv
 import os
 import re
 import warnings
@@ -25,6 +24,7 @@ from pathlib import Path, PurePath
 from tutseg.data.folders import MASK_SUFFIX, PICTURES, Item, PictureSource, mask_stem
 from tutseg.data.masks import parse_labels
 from tutseg.errors import InputError
+from tutseg.files import delimited
 
 IMAGE_FOLDERS = ("images", "image", "imgs", "img", "pictures", "photos", "input", "inputs")
 MASK_FOLDERS = ("masks", "mask", "labels", "label", "segmentations", "segmentation", "annotations", "groundtruth", "gt")
@@ -71,6 +71,10 @@ class Understood:
         quiet = lambda why, path: why.startswith(OUTSIDE) or Path(path).suffix.lower() in QUIET
         return {why: paths for why, paths in self.left_out.items() if not quiet(why, paths[0])}
 
+    def source(self, root: Path, labels: object = None) -> PictureSource:
+        """The pictures and masks."""
+        return PictureSource("folder", root, self.items, by_hash=True, mask_labels=parse_labels(labels))
+
 
 def folder(root: Path, group: str = "auto", labels: object = None) -> PictureSource:
     """Any folder of pictures with masks for all or some of them; what was left out is one notice.
@@ -90,7 +94,7 @@ def folder(root: Path, group: str = "auto", labels: object = None) -> PictureSou
     if found.loud:
         told = "; ".join(f"{len(paths)} {why} ({paths[0]})" for why, paths in found.loud.items())
         warnings.warn(f"data folder {root}: left out: {told}", stacklevel=2)
-    return PictureSource("folder", root, found.items, by_hash=True, mask_labels=parse_labels(labels))
+    return found.source(root, labels)
 
 
 def understand(root: Path, group: str = "auto") -> Understood:
@@ -106,6 +110,22 @@ def understand(root: Path, group: str = "auto") -> Understood:
     if len(tables) > 1:
         raise InputError(f"{tables[0].path} and {tables[1].path} both pair pictures and masks", "keep one of them")
     return _of_table(root, tables[0], group) if tables else _of_tree(root, group)
+
+
+def without_masks(root: Path) -> list[Path]:
+    """The pictures of a folder that have no mask.
+
+    Raises
+    ------
+    InputError
+        As `understand`, or every picture has one.
+    """
+    if not root.is_dir():
+        raise InputError(f"{root} is no folder", "give a folder that `tutseg data init` understands")
+    bare = [item.image for item in understand(root).items if item.mask is None]
+    if not bare:
+        raise InputError(f"every picture in {root} has a mask", "leave out --rest to predict all")
+    return bare
 
 
 # ---- folders ---------------------------------------------------------------------------------------------------------
@@ -334,27 +354,21 @@ class _Table:
 
 def _read_table(path: Path) -> _Table | None:
     """The table in a file; None where no two columns of it name pictures and masks."""
-    data = path.read_bytes()
-    try:
-        text = data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
-    except UnicodeDecodeError:
-        text = data.decode("latin-1")
-    lines = text.splitlines()
-    head = next((line for line in lines if line.strip()), "")
-    reader = csv.DictReader(lines, delimiter=max(",;\t", key=head.count))
-    try:
-        names = {_plain(name): name for name in reader.fieldnames or ()}
-        chosen = {what: next((names[each] for each in known if each in names), "") for what, known in COLUMNS.items()}
-        if not chosen["picture"] or not chosen["mask"]:
-            return None
-        rows = {}
-        for row in reader:
-            cells = {what: (row.get(name) or "").strip() if name else "" for what, name in chosen.items()}
-            if any(cells.values()):
-                rows[reader.line_num] = cells
-    except csv.Error as error:
-        raise InputError(f"{path} is no table ({error})", "save it again as CSV") from error
-    return _Table(path, bool(chosen["group"]), rows)
+    lines = delimited(path)
+    if not lines:
+        return None
+    (_, head), *rest = lines
+    at = {_plain(name): place for place, name in reversed(list(enumerate(head)))}
+    chosen = {what: next((at[name] for name in known if name in at), None) for what, known in COLUMNS.items()}
+    if chosen["picture"] is None or chosen["mask"] is None:
+        return None
+    rows = {}
+    for line, cells in rest:
+        if len(cells) > len(head):
+            raise InputError(f"{path}, line {line} has more cells than the first", "quote cells with separators")
+        cells += [""] * (len(head) - len(cells))
+        rows[line] = {what: "" if place is None else cells[place] for what, place in chosen.items()}
+    return _Table(path, chosen["group"] is not None, rows)
 
 
 def _of_table(root: Path, table: _Table, group: str) -> Understood:

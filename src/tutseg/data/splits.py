@@ -106,7 +106,8 @@ def make_split(
     blocks = _blocks(ids, groups)
     if len(blocks) < folds:
         raise InputError(
-            f"{len(blocks)} groups cannot be split into {folds} folds", "use fewer folds, or data with more groups"
+            f"{len(blocks)} groups cannot be split into {folds} folds",
+            "take data with more groups, or other data to test on",
         )
     fold_of = _deal(_shuffled(blocks, ids, "fold"), folds)
     test = [index for block, at in fold_of if at == fold for index in block]

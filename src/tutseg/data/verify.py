@@ -75,6 +75,11 @@ def verify(
         source = open_source(name, where, **options)
     except InputError as error:
         return [Finding("error", "pair", str(error))]
+    return examine(name, source, progress)
+
+
+def examine(name: str, source: PictureSource, progress: Callable[[int, int], None] | None = None) -> list[Finding]:
+    """What `verify` finds in a source that is open."""
     findings = [_count(name, source), *_unused_masks(source)]
     faults, hashes, values = _read_all(source, progress)
     findings += _readable(faults)

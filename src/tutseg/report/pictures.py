@@ -1,5 +1,7 @@
 """Pictures with contours: overlays and mosaics."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from PIL import Image
 from scipy.ndimage import binary_dilation, binary_erosion
@@ -19,13 +21,12 @@ def with_contour(
     return Image.fromarray(drawn)
 
 
-def mosaic(source: Source, n: int, tile: int = 192, columns: int = 6) -> Image.Image:
-    """The first to last of a source in `n` even steps, each with its mask's contour, `tile` pixels square."""
-    chosen = np.linspace(0, len(source) - 1, min(n, len(source))).round().astype(int)
+def mosaic(source: Source, chosen: Sequence[int], tile: int = 192, columns: int = 6) -> Image.Image:
+    """The `chosen` pictures of a source, each with its mask's contour, `tile` pixels square."""
     rows = -(-len(chosen) // columns)
     sheet = Image.new("RGB", (columns * tile, rows * tile), "white")
     for place, index in enumerate(chosen):
-        sample = source[int(index)]
+        sample = source[index]
         picture = Image.fromarray(sample.image).resize((tile, tile), Image.Resampling.BICUBIC)
         if sample.mask is not None:
             mask = Image.fromarray(sample.mask).resize((tile, tile), Image.Resampling.NEAREST)
