@@ -528,7 +528,7 @@ for finding in audit_paper("dme-fd"):
 # ```
 # The paired difference in Dice between `fdl=l1` and `fdl=none`, everything else equal, at the *same* number of steps; a $t$
 # interval over seeds crossed with pictures, and at least five seeds: with three, the quantile is 4.3 where five have 2.8.
-# Fix the analysis before the first run. At short budgets expect harm: until $\beta$ has fallen a
-# hundredfold, the encoder is driven by FDL alone.
+# Fix the analysis before the first run. At short budgets expect an encoder that hardly moves: the optimiser remembers FDL's first
+# gradients for about a thousand steps ([the page of tables](01b_dme_fd_tables.ipynb) shows it).
 # ```{solution-end}
 # ```

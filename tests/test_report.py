@@ -14,7 +14,7 @@ from tutseg.errors import InputError
 from tutseg.files import atomic_write, csv_text, project_root
 from tutseg.report import csv_tables, pages, trained
 from tutseg.report.drawn import ablation_table, transfer_table, untuned
-from tutseg.report.groups import Group, differences, group_results
+from tutseg.report.groups import Group, differences, group_results, in_groups
 from tutseg.report.leaks import gains, leak_gain, leak_table
 from tutseg.report.tables import (
     at_share,
@@ -68,6 +68,11 @@ def at_4(item: Finished) -> str | None:
 def test_results_can_be_read_for_some_images_only(evidence):
     ours, other = group_results(evidence, at_4, keep=lambda image: image != "b")
     assert ours.values == pytest.approx(np.array([[0.8, 0.7], [0.6, 0.7]])) and other.values.tolist() == [[0.5, 0.4]]
+
+
+def test_a_trial_that_stands_in_two_folders_is_one_seed(evidence):
+    twice = [*read_spec_evidence(evidence), *read_spec_evidence(evidence)]
+    assert [len(group.values) for group in in_groups(twice, at_4)] == [2, 1]
 
 
 def test_one_labelled_share_is_named_by_its_options(evidence):

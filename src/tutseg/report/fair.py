@@ -10,7 +10,7 @@ from tutseg.papers.headroom import SAFETY, allows
 from tutseg.papers.intervals import direction, holm, paired_interval, smallest_difference, spread_of, t_interval
 from tutseg.papers.tables import find_cells, load_paper
 from tutseg.report.groups import Difference, Group, gain, in_groups, of_spec, paired, provenance, told, told_interval
-from tutseg.report.say import names
+from tutseg.report.say import difference, names
 from tutseg.report.table import Table
 from tutseg.training.evidence import read_spec_evidence
 from tutseg.training.spec import Spec, results_of
@@ -141,6 +141,21 @@ def headrooms(fair: Fair) -> dict[float, Difference | None]:
         few = fair.found[FEW, labelled]
         found[labelled] = paired(every, few) if every and few else None
     return found
+
+
+def told_headrooms(fair: Fair) -> str:
+    """ "beside 29 labels, higher by 7.7 points (...); beside 59 labels, not yet known"."""
+    each = {labelled: difference(room) if room else "not yet known" for labelled, room in headrooms(fair).items()}
+    return "; ".join(f"beside {labelled:g} labels, {text}" for labelled, text in each.items())
+
+
+def told_longer(fair: Fair, longer: Spec) -> str:
+    """FDL as printed with more steps minus the same in the plan, or that it is not yet known."""
+    folder = results_of(longer)
+    items = read_spec_evidence(folder) if (folder / "trials.csv").exists() else []
+    groups, short = in_groups(items, lambda item: "longer"), fair.found[PRINTED, longer.trials[0].labelled]
+    both = groups and short and {*groups[0].seeds} & {*short.seeds}
+    return difference(paired(groups[0], short)) if both else "not yet known"
 
 
 def headroom_table(fair: Fair) -> Table:

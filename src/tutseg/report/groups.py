@@ -91,7 +91,7 @@ def in_groups(
         The score of single images is not among the evidence of a trial.
     """
     found: dict[str, list[Finished]] = {}
-    for item in items:
+    for item in {item.id: item for item in items}.values():  # one trial may stand in the evidence of two specs
         name = names(item) if names else item.name or item.trial.method
         if name is not None:
             found.setdefault(name, []).append(item)
