@@ -4,7 +4,7 @@ import subprocess
 import sys
 from collections import Counter
 from dataclasses import replace
-from decimal import Decimal
+from decimal import ROUND_DOWN, Decimal
 
 import numpy as np
 import pytest
@@ -12,13 +12,14 @@ from honest_tables import average, confusion, honest_table, scores
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tutseg.audit.bounds import jaccard_of
+from tutseg.audit.bounds import jaccard_of, most_mean_distance
 from tutseg.audit.cell import Cell
 from tutseg.audit.examine import SEVERITIES, audit_cells, audit_csv
 from tutseg.audit.interval import Interval, printed, span
 from tutseg.audit.rows import lines_of
-from tutseg.audit.rules import RULES
+from tutseg.audit.rules import CUT, RULES
 from tutseg.errors import InputError
+from tutseg.metrics import surface_distances
 from tutseg.papers import contradictions
 
 RICH = {"columns": ("dice", "jaccard", "precision", "accuracy"), "unit": "percent", "digits": 2, "folds": 5, "n": 1500,
@@ -105,6 +106,71 @@ def test_a_jaccard_just_below_the_bound_is_found_and_one_on_it_is_not(convention
         value = Decimal(f"{bound:.2f}") + offset
         cells = [replace(c, value=value) if c is line.cells["jaccard"] else c for c in base]
         assert ("jaccard-below-bound" in rules(cells)) is expected
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_no_mean_distance_is_beyond_its_bound(seed):
+    """Random masks with specks far away, so that a few distances are enormous: ours and the pooled conventions."""
+    rng = np.random.default_rng(seed)
+    beyond = 0
+    for _ in range(60):
+        side = int(rng.integers(24, 64))
+        y, x = np.mgrid[:side, :side]
+        radius = np.hypot(y - side // 2, x - side // 2)
+        truth, predicted = radius < rng.uniform(6, 11), radius < rng.uniform(6, 11)
+        for _ in range(rng.integers(0, 5)):
+            predicted[tuple(rng.choice([0, 1, side - 2, side - 1], 2))] = True
+        if rng.random() < 0.3:
+            predicted |= rng.random((side, side)) < rng.choice([0.001, 0.01, 0.3])
+        to_t, to_p = surface_distances(predicted.astype(np.uint8), truth.astype(np.uint8))
+        both, diagonal = np.concatenate([to_t, to_p]), Decimal(side * np.sqrt(2))
+        directed = max(np.percentile(to_t, 95), np.percentile(to_p, 95))
+        beyond += both.mean() > np.percentile(both, 95)
+        for mean, hd95 in ((to_t.mean(), directed), (both.mean(), directed), (both.mean(), np.percentile(both, 95)),
+                           (to_t.mean(), np.percentile(to_t, 95))):  # fmt: skip
+            assert Decimal(mean) <= most_mean_distance(Decimal(hd95), diagonal) + Decimal("1e-9")
+    assert beyond or seed, "no mean above its percentile: the masks prove nothing"
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.integers(0, 100), min_size=1, max_size=60))
+def test_the_bound_of_distances_holds_for_any_list_and_is_met(distances):
+    mean, hd95 = np.mean(distances), np.percentile(distances, 95)
+    assert mean <= float(most_mean_distance(Decimal(hd95), Decimal(100))) + 1e-9
+    worst = [10] * 95 + [100] * 5
+    assert np.mean(worst) == pytest.approx(float(most_mean_distance(Decimal(10), Decimal(100))))
+
+
+def test_a_mean_distance_above_its_percentile_is_suspicious_and_impossible_only_beyond_all_pictures():
+    row = lambda asd: [cell("a", m, v, unit="pixels", data="d") for m, v in (("hd95", "4.0"), ("asd", asd))]
+    facts = {"sides": [{"data": "d", "height": 30, "width": 40}]}  # diagonal 50: at most 0.95 * 4 + 0.05 * 50 = 6.3
+    graver = lambda asd, facts: [f.severity for f in audit_cells(row(asd), facts) if f.rule == "asd-above-hd95"]
+    assert graver("4.0", facts) == [] and graver("4.2", facts) == graver("6.3", facts) == ["suspicious"]
+    assert graver("6.5", facts) == ["impossible"]
+    assert (
+        graver("6.5", {}) == graver("6000", {"sides": [{"data": "other", "height": 1, "width": 1}]}) == ["suspicious"]
+    )
+    swapped = [f for f in audit_cells(row("6.5"), {}) if f.rule == "swapped-columns"]
+    assert [f.severity for f in swapped] == ["suspicious"]
+
+
+def test_one_unit_of_the_last_digit_may_be_truncation():
+    """Dice 80.00 needs a Jaccard of 66.66 (66.662 at its lowest); 66.65 is one unit below, 66.64 two."""
+    row = lambda j: [cell("a", "dice", "80.00"), cell("a", "jaccard", j)]
+    (near,), (far,) = audit_cells(row("66.65")), audit_cells(row("66.63"))
+    assert near.rule == far.rule == "jaccard-below-bound" and near.severity == "impossible"
+    assert near.innocent[0] == CUT and CUT not in far.innocent
+    assert CUT not in RULES["jaccard-below-bound"].innocent
+
+
+def test_every_law_that_breaks_in_a_truncated_table_says_so():
+    """Pooled scores, J = f(D), with digits cut off: where Dice is low, J may end below its bound."""
+    cells = []
+    for i, dice in enumerate(np.random.default_rng(0).uniform(0.05, 0.4, 300)):
+        for metric, score in (("dice", dice), ("jaccard", dice / (2 - dice))):
+            cells.append(cell(f"r{i}", metric, Decimal(100 * score).quantize(Decimal("0.1"), ROUND_DOWN)))
+    found = [f for f in audit_cells(cells) if RULES[f.rule].law]
+    assert len(found) > 3 and all(f.innocent[0] == CUT for f in found)
 
 
 def test_a_copied_row_is_found():
@@ -393,6 +459,15 @@ def test_findings_are_complete_and_unique(outcomes):
 def test_known_contradictions_of_the_papers(outcomes, paper, table, rule, row):
     assert [f for f in outcomes if (f.paper, f.table, f.rule) == (paper, table, rule) and not f.holds
             and any(getattr(c, "row", "") == row for c in f.inputs)]  # fmt: skip
+
+
+def test_no_sentence_is_stretched_over_numbers_that_it_does_not_name(outcomes):
+    """DME-FD calls itself second in Jaccard at 8 %; S3-Net says nothing of the spatial loss by itself, nor that it is
+    the best on lungs in HM or XOR."""
+    of = lambda *words: [f.id for f in outcomes if f.rule in ("rank", "gain") and all(word in f.id for word in words)]
+    assert of("dme-fd", "jaccard", "0.08") == ["dme-fd/1/rank/Ours,jaccard,isic2018,0.08,of6"]
+    assert not of("s3-net", "hm,lung") and not of("s3-net", "xor,lung") and not of("s3-net", "L_ce+L_S-L_ce,")
+    assert not [f for f in outcomes if not f.holds and f.rule in ("rank", "gain") and f.paper in ("dme-fd", "s3-net")]
 
 
 def test_every_candidate_gets_a_computed_verdict(outcomes):

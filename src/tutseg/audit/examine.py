@@ -17,6 +17,7 @@ from tutseg.audit.patterns import gaps, labels
 from tutseg.audit.promises import promise_checks
 from tutseg.audit.repeats import repeats
 from tutseg.audit.rows import Line, lines_of
+from tutseg.audit.rules import CUT, RULES
 from tutseg.audit.usertable import UserTable, read_table
 
 SEVERITIES = ("impossible", "inconsistent", "suspicious")
@@ -34,16 +35,24 @@ def examine(
     facts, text : dict, list
         Statements about the tables, as in ``facts.yaml`` and as ``text_numbers`` of ``paper.yaml``.
     """
-    lines = lines_of(cells)
-    return numbered([*_table_checks(lines, facts or {}), *promise_checks(lines, facts or {}, text or [])])
+    cells, facts, text = list(cells), facts or {}, text or []
+    outcomes = list(_checks(lines_of(cells), facts, text))
+    broken = [outcome for outcome in outcomes if not outcome.holds and RULES[outcome.rule].law]
+    if broken:
+        still = {outcome.id for outcome in _checks(lines_of(cells, cut=True), facts, text) if not outcome.holds}
+        for outcome in broken:
+            if outcome.id not in still:
+                outcome.innocent = (CUT, *outcome.innocent)
+    return numbered(outcomes)
 
 
-def _table_checks(lines: list[Line], facts: Mapping[str, Any]) -> Iterator[Finding]:
-    """Every check that needs nothing but the table itself (and known class shares)."""
-    for check in (ranges, overlap_bounds, orders, precision_recall, confusion, prevalence, definitions, gaps, labels):
+def _checks(lines: list[Line], facts: Mapping[str, Any], text: list[Any]) -> Iterator[Finding]:
+    for check in (ranges, overlap_bounds, precision_recall, confusion, prevalence, definitions, gaps, labels):
         yield from check(lines)
+    yield from orders(lines, facts)
     yield from class_tables(lines, facts)
     yield from repeats(lines)
+    yield from promise_checks(lines, facts, text)
 
 
 def numbered(outcomes: list[Finding]) -> list[Finding]:

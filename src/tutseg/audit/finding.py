@@ -73,9 +73,13 @@ def judge(
     computed: str = "",
     expected: str = "",
     where: tuple[str, str, str] | None = None,
+    severity: str | None = None,
     **numbers: Decimal,
 ) -> Finding:
-    """The outcome of a rule; `where` = (paper, table, what) if the first input is no cell."""
+    """The outcome of a rule, as grave as its rule unless `severity` says so.
+
+    `where` = (paper, table, what) if the first input is no cell.
+    """
     law, inputs = RULES[rule], tuple(inputs)
     if where is None:
         first = inputs[0]
@@ -89,7 +93,7 @@ def judge(
         inputs=inputs,
         computed=computed,
         expected=expected,
-        severity="holds" if holds else law.severity,
+        severity="holds" if holds else severity or law.severity,
         assumption=law.assumption,
         innocent=law.innocent,
         message=message,

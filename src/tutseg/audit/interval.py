@@ -34,8 +34,10 @@ class Interval:
         return max(self.lo - other.hi, other.lo - self.hi, Decimal(0))
 
 
-def printed(number: Decimal, scale: int | Decimal = 1, zeros: int = 0) -> Interval:
+def printed(number: Decimal, scale: int | Decimal = 1, zeros: int = 0, cut: bool = False) -> Interval:
     """The numbers that round to `number` at its last digit, `zeros` idle ones not counted, divided by `scale`.
+
+    With `cut` also those that lead to it if further digits were cut off.
 
     Examples
     --------
@@ -43,7 +45,8 @@ def printed(number: Decimal, scale: int | Decimal = 1, zeros: int = 0) -> Interv
     Interval(lo=Decimal('79.605'), hi=Decimal('79.615'))
     """
     half = Decimal(1).scaleb(number.as_tuple().exponent + zeros) / 2
-    return Interval((number - half) / scale, (number + half) / scale)
+    below, above = (half, 2 * half if cut else half) if number >= 0 else (2 * half if cut else half, half)
+    return Interval((number - below) / scale, (number + above) / scale)
 
 
 def span(function: Callable[..., Decimal], *intervals: Interval) -> Interval:

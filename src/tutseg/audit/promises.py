@@ -60,7 +60,8 @@ def text_numbers(lines: list[Line], text: list[Any]) -> Iterator[Finding]:
 def _quoted(line: Line, item: Any) -> Iterator[Finding]:
     cell = line.cells[item.metric]
     told = Decimal(str(item.value))
-    shown = printed(told, 100 if cell.unit == "percent" or (cell.unit == "fraction" and told > 1) else 1)
+    scale = 100 if cell.unit == "percent" or (cell.unit == "fraction" and told > 1) else 1
+    shown = printed(told, scale, cut=line.cut)
     own = line.value(item.metric)
     holds = own.hi > shown.mid if getattr(item, "relation", "") == "more than" else shown.meets(own)
     yield judge("text-against-table", holds, [cell, _statement(item)],
@@ -83,11 +84,11 @@ def _gain(better: Line, worse: Line, metric: str, fact: Mapping[str, Any]) -> It
     relation = fact.get("relation") or "equal"
     ends = [Decimal(end) for end in str(fact["value"]).split("-")] if relation == "between" else []
     if relation == "between":
-        holds = high >= printed(ends[0]).lo and low <= printed(ends[1]).hi
+        holds = high >= printed(ends[0]).lo and low <= printed(ends[1], cut=better.cut).hi
     elif relation == "more than":
         holds = high > Decimal(str(fact["value"]))
     else:
-        holds = Interval(low, high).meets(printed(Decimal(str(fact["value"]))))
+        holds = Interval(low, high).meets(printed(Decimal(str(fact["value"])), cut=better.cut))
     unit = "%" if fact.get("relative") else "points" if scale == POINTS else ""
     yield judge("gain", holds, [cell, worse.cells[metric], _statement(fact)],
                 f"{better.label} against {worse.label}: {metric} improves by {mid:+.2f} {unit}; the text says "

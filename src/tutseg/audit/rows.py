@@ -20,7 +20,7 @@ PROTOCOL = ("data", "train", "labelled", "class", "variant", "round")
 
 @dataclass(frozen=True)
 class Line:
-    """One printed row of one table: its cells by metric."""
+    """One printed row of one table: its cells by metric; `cut` if their last digits may be cut off, not rounded."""
 
     paper: str
     table: str
@@ -28,6 +28,7 @@ class Line:
     setting: dict[str, str]
     cells: dict[str, Cell]
     zeros: dict[str, int] = field(default_factory=dict)
+    cut: bool = False
 
     def cell(self, names: tuple[str, ...] | str) -> Cell | None:
         names = (names,) if isinstance(names, str) else names
@@ -36,11 +37,11 @@ class Line:
     def value(self, names: tuple[str, ...] | str) -> Interval | None:
         """A cell as an interval, percentages as fractions."""
         cell = self.cell(names)
-        return None if cell is None else printed(cell.value, scale_of(cell), self.zeros.get(cell.metric, 0))
+        return None if cell is None else printed(cell.value, scale_of(cell), self.zeros.get(cell.metric, 0), self.cut)
 
     def spread(self, names: tuple[str, ...] | str) -> Interval | None:
         cell = self.cell(names)
-        return None if cell is None or cell.spread is None else printed(cell.spread, scale_of(cell))
+        return None if cell is None or cell.spread is None else printed(cell.spread, scale_of(cell), cut=self.cut)
 
     @cached_property
     def label(self) -> str:
@@ -61,11 +62,11 @@ def scale_of(cell: Cell) -> int:
     return 100 if cell.unit == "percent" else 1
 
 
-def lines_of(cells: Iterable[Cell]) -> list[Line]:
+def lines_of(cells: Iterable[Cell], cut: bool = False) -> list[Line]:
     """Cells gathered into printed rows, in order of appearance.
 
     A column of five numbers or more whose last digits are all 0 (95.0 %, 86.0 %, ...) was rounded before it: those
-    zeros carry nothing and are not counted as digits.
+    zeros carry nothing and are not counted as digits. With `cut` further digits may have been cut off, not rounded.
     """
     cells = list(cells)
     columns: dict[tuple, list[Decimal]] = {}
@@ -76,7 +77,7 @@ def lines_of(cells: Iterable[Cell]) -> list[Line]:
     for cell in cells:
         table = str(cell.table)
         key = (cell.paper, table, cell.row, tuple(sorted(cell.setting.items())))
-        line = found.setdefault(key, Line(cell.paper, table, cell.row, dict(cell.setting), {}, {}))
+        line = found.setdefault(key, Line(cell.paper, table, cell.row, dict(cell.setting), {}, {}, cut))
         line.cells[cell.metric] = cell
         line.zeros[cell.metric] = zeros[cell.paper, table, cell.metric]
     return list(found.values())
