@@ -16,6 +16,8 @@ from tutseg.methods import build_method
 from tutseg.methods.base import Progress, Views
 from tutseg.methods.distillation import prompting
 from tutseg.nets import Output
+from tutseg.report.promptable import promptability
+from tutseg.training.evidence import write_evidence
 from tutseg.training.fit import make_fabric
 from tutseg.training.prompt import ask, siblings
 from tutseg.training.run import load_run, run_trial
@@ -125,15 +127,16 @@ def test_every_kind_of_prompt_teaches_and_an_empty_mask_does_not(masks):
     assert set(terms) == {"focal", "dice", "iou"} and idle <= {"net.prompt_encoder.no_mask_embed.weight"}
 
 
-def test_asks_by_the_truth_and_scores_both_targets(tmp_path):
+def test_asks_by_the_truth_and_scores_both_targets(tmp_path, monkeypatch):
     trial = make_trial(
         method="prompted", net="sam-s", size=SIZE, steps=2, batch=3, labelled=1.0, data_options=SCENES, seed=1
     )
-    result = run_trial(trial, None, "cpu", tmp_path)
+    monkeypatch.setenv("TUTSEG_RUNS", str(tmp_path))
+    result = run_trial(trial, None, "cpu")
     assert list(result["scores"]) == ["box", "click", "mask", "rough"]
-    method, _ = load_run(tmp_path)
+    method, _ = load_run(trial.folder)
     pictures = load_pictures(Synth(**SCENES | {"style": "synth"}), SIZE)
-    with open(tmp_path / "per_image.csv", newline="") as file:
+    with open(trial.folder / "per_image.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     test = pictures.take(sorted({pictures.ids.index(row["id"]) for row in rows}))
     beside = siblings(test)
@@ -149,6 +152,20 @@ def test_asks_by_the_truth_and_scores_both_targets(tmp_path):
         assert means["n"] == len(test)
         assert means["mean"] == pytest.approx(np.mean([float(row["other"]) for row in own.values()]), abs=1e-5)
     assert result["scores"]["rough"]["dice"]["per_image"]["mean"] > 0.6
+    folder = tmp_path / "results" / "toy" / "teacher"
+    keep = {"": ["dice", "other"], "click": ["dice"], "mask": ["dice", "other"], "rough": ["dice"]}
+    write_evidence([("", trial)], folder, keep)
+    box, click, mask, rough = promptability(folder).rows
+    of = {
+        (view, score): np.mean([float(row[score]) for row in rows if row["view"] == view])
+        for view in result["scores"]
+        for score in ("dice", "other")
+    }
+    assert box[:4] == ("synth", "the smallest box", f"{100 * of['box', 'dice']:.1f}", f"{100 * of['box', 'other']:.1f}")
+    assert box[4].startswith(f"{100 * (of['box', 'dice'] - of['box', 'other']):+.1f} [") and box[5] == "–"
+    assert click[3:6] == ("–", "–", "–") and rough[3:6] == ("–", "–", "–")
+    assert mask[5].startswith(f"{100 * (of['mask', 'dice'] - of['rough', 'dice']):+.1f} [")
+    assert box[6] == str(len(test))
 
 
 def test_siblings_are_the_same_picture_with_another_mask():

