@@ -91,6 +91,21 @@ class OneNet(Method):
         return [self.net(images, features=True).bottleneck]
 
 
+class NamedNets(Method):
+    """A method whose views are its networks, by the names of their attributes; the first is its features'."""
+
+    def predict(self, images: Tensor, view: str | None = None) -> Tensor:
+        """Probability of the network `view`, by default the first; see `Method.predict`."""
+        view = view or self.views[0]
+        if view not in self.views:
+            raise unknown("view", view, self.views)
+        return torch.sigmoid(getattr(self, view)(images).logits.float())
+
+    def features(self, images: Tensor) -> list[Tensor]:
+        """Bottleneck of the first network; see `Method.features`."""
+        return [getattr(self, self.views[0])(images, features=True).bottleneck]
+
+
 class TwoBranch(Method):
     """Two networks of one architecture, initialised independently, no weights shared.
 

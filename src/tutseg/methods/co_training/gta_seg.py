@@ -22,10 +22,9 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from tutseg.errors import unknown
 from tutseg.losses import bce, bce_dice
-from tutseg.methods.base import Batch, Method, Progress
-from tutseg.methods.co_training.common import hard_label, inference
+from tutseg.methods.base import Batch, Progress
+from tutseg.methods.co_training.common import NamedNets, hard_label, inference
 from tutseg.methods.co_training.cutmix import cutmix_masks
 from tutseg.methods.options import PartShare, Share, checked
 from tutseg.methods.step import Stepper
@@ -82,7 +81,7 @@ def assistant_loss(logits: Tensor, labels: Tensor, confidence: Tensor, drop: flo
     return bce(logits, hard_label(labels), weight=weight / weight.mean())
 
 
-class GTASeg(Method):
+class GTASeg(NamedNets):
     """Two optimiser steps: the assistant's on pseudo-labels, then the student's on ``0.5 (BCE + Dice)`` with masks.
 
     Parameters
@@ -101,7 +100,7 @@ class GTASeg(Method):
     """
 
     needs = ("decoded",)
-    views = ("teacher", "student", "assistant")
+    views = ("teacher", "student", "assistant")  # the paper reports the teacher
 
     @checked
     def __init__(
@@ -163,14 +162,3 @@ class GTASeg(Method):
         terms = step({"sup": sup}, "student")
         ema(list(self.teacher.parameters()), list(self.student.parameters()), decay)
         return terms | learned
-
-    def predict(self, images: Tensor, view: str | None = None) -> Tensor:
-        """Probability by ``view``: "teacher" (default, what the paper reports), "student" or "assistant"."""
-        view = view or self.views[0]
-        if view not in self.views:
-            raise unknown("view", view, self.views)
-        return torch.sigmoid(getattr(self, view)(images).logits.float())
-
-    def features(self, images: Tensor) -> list[Tensor]:
-        """Bottleneck of the teacher."""
-        return [self.teacher(images, features=True).bottleneck]

@@ -17,10 +17,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tutseg.errors import unknown
 from tutseg.losses import bce_dice
-from tutseg.methods.base import Batch, Method, Progress
-from tutseg.methods.co_training.common import forward_views, ramp_up
+from tutseg.methods.base import Batch, Progress
+from tutseg.methods.co_training.common import NamedNets, forward_views, ramp_up
 from tutseg.methods.co_training.gta_seg import ema
 from tutseg.methods.options import NotNegative, PartShare, checked
 from tutseg.methods.step import Stepper
@@ -29,7 +28,7 @@ from tutseg.nets import Output
 CLIP = 0.2  # the largest noise on a pixel
 
 
-class MeanTeacher(Method):
+class MeanTeacher(NamedNets):
     """Minimise ``L_sup + w(t) MSE(p_student(x), p_teacher(x + noise))``, the second over unlabelled pictures.
 
     Parameters
@@ -44,7 +43,7 @@ class MeanTeacher(Method):
         Standard deviation of the Gaussian noise on the teacher's pictures, whose values are in [0, 1].
     """
 
-    views = ("student", "teacher")
+    views = ("student", "teacher")  # the code that it follows evaluates the student
 
     @checked
     def __init__(
@@ -89,14 +88,3 @@ class MeanTeacher(Method):
     def weights(self, progress: Progress) -> dict[str, float]:
         """w(t) of the agreement."""
         return {"agree": self.weight * ramp_up(progress.fraction)}
-
-    def predict(self, images: Tensor, view: str | None = None) -> Tensor:
-        """Probability by ``view``: "student" (default, which the code it follows evaluates) or "teacher"."""
-        view = view or self.views[0]
-        if view not in self.views:
-            raise unknown("view", view, self.views)
-        return torch.sigmoid(getattr(self, view)(images).logits.float())
-
-    def features(self, images: Tensor) -> list[Tensor]:
-        """Bottleneck of the student."""
-        return [self.student(images, features=True).bottleneck]
