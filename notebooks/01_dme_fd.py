@@ -249,6 +249,8 @@ logs = {
     method: [run.log() for run in runs if run.trial.method == method]
     for method in METHODS
 }
+for log in logs["supervised"]:
+    log["sup1"] = log.pop("sup")  # it has one branch
 curves(
     logs,
     {

@@ -15,7 +15,7 @@
 # paper should have had. Table 2 is missing: it is Table 1 once more, on HAM10000, whose masks are not to be had here. Whoever
 # has them finds its trials in `experiments/dme-fd/table-2.yaml`.
 #
-# Nothing is trained on this page but two small networks for one figure; each table names the list of trials it comes from, and
+# Nothing is trained on this page but what one small figure needs; each table names the list of trials it comes from, and
 # `tutseg grid experiments/dme-fd/table-1.yaml --scale lab`, followed by the same with `--collect results`, makes it again.
 # Sentences with a rule at their side are made by a cell from the numbers that their table shows.
 #

@@ -18,13 +18,13 @@ from tutseg.errors import InputError
 from tutseg.papers.cells import coverage, entries
 from tutseg.papers.claims import MEANING, WORDS, load_claims
 from tutseg.papers.intervals import paired_interval, smallest_difference
-from tutseg.papers.tables import load_paper, papers
+from tutseg.papers.tables import find_cells, load_paper, papers
 from tutseg.papers.verdicts import verdicts
 from tutseg.report import ledger as drawn
 from tutseg.report.forest import forest
 from tutseg.report.pages import GENERATED
 from tutseg.report.paper_table import paper_table
-from tutseg.report.power import power_part
+from tutseg.report.power import power_part, seen_by_folds
 from tutseg.training.evidence import read_evidence, read_run, write_evidence
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -272,6 +272,15 @@ def test_what_a_design_can_see_follows_from_the_measured_spreads(run, collected)
     # dme-fd-03 rests on 0.04 points over UniMatch
     assert "rest on a printed difference of 0.04 to" in text and "nobody can confirm" in text
     assert "No spread" in power_part(verdicts("dme-fd", ()))
+
+
+def test_what_a_papers_own_folds_can_see_follows_from_what_it_prints():
+    (claim,) = (claim for claim in load_claims("dme-fd") if claim.id == "dme-fd-03")
+    spreads = {row: float(c.spread) for row in ("Ours", "UniMatch")
+               for c in find_cells("dme-fd", 1, row, "dice", {"labelled": "0.02"})}  # fmt: skip
+    t = stats.t(4)
+    wanted = (t.ppf(0.975) + t.ppf(0.8)) * np.hypot(*spreads.values()) / 5**0.5
+    assert seen_by_folds(claim) == pytest.approx(wanted)
 
 
 def test_the_pages_ask_for_parts_that_exist():

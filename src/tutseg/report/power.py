@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from statistics import median
 
-from tutseg.papers.claims import MIN_SEEDS, Pair
-from tutseg.papers.intervals import smallest_difference
+from tutseg.papers.claims import MIN_IMAGES, MIN_SEEDS, Claim, Pair, cell_of
+from tutseg.papers.intervals import Spread, smallest_difference
 from tutseg.papers.verdicts import Decided
 from tutseg.report.markdown import plain, table
 from tutseg.training.tasks import task_of
 
 SEEDS = (3, MIN_SEEDS, 10, 20)
+FOLDS = 5  # of the papers that print ±
 
 
 def comparisons(decided: Sequence[Decided]) -> dict[tuple[str, str], Pair]:
@@ -27,6 +28,19 @@ def comparisons(decided: Sequence[Decided]) -> dict[tuple[str, str], Pair]:
 def seen(pair: Pair, seeds: int) -> float:
     """The smallest difference that so many seeds and the comparison's own test pictures can see, in points."""
     return 100 * smallest_difference(pair.spread, seeds, pair.n_images)
+
+
+def seen_by_folds(claim: Claim) -> float:
+    """The smallest difference, in points, that five folds could see between a claim's two closest rows; NaN without ±.
+
+    Their spreads are what the paper prints behind ±, taken as those of two independent rows.
+    """
+    cells = [[cell_of(claim, side) for side in pair] for pair in claim.pairs]
+    better, worse = min(cells, key=lambda pair: pair[0].value - pair[1].value)
+    if better.spread is None or worse.spread is None:
+        return float("nan")
+    variance = float(better.spread**2 + worse.spread**2) * (claim.scale / (100 if better.unit == "percent" else 1)) ** 2
+    return smallest_difference(Spread(variance, 0.0, 0.0), FOLDS, MIN_IMAGES)
 
 
 def power_part(decided: Sequence[Decided]) -> str:
@@ -50,7 +64,7 @@ def power_part(decided: Sequence[Decided]) -> str:
 
 def _sentence(decided: Sequence[Decided], found: dict[tuple[str, str], Pair], images: str) -> str:
     can = [seen(pair, MIN_SEEDS) for pair in found.values()]
-    below, claims = [], 0
+    below, folds, claims = [], [], 0
     for item in decided:
         mine = [
             min(each.verdict.pairs, key=lambda pair: pair.paper)
@@ -62,6 +76,7 @@ def _sentence(decided: Sequence[Decided], found: dict[tuple[str, str], Pair], im
             sharpest = min(seen(pair, MIN_SEEDS) for pair in mine)
             if 100 * item.paper_effect < sharpest:
                 below.append((100 * item.paper_effect, sharpest))
+                folds.append(seen_by_folds(item.claim))
     text = (
         f"With {MIN_SEEDS} seeds and {images} test pictures the quietest of {len(found)} comparisons measured here "
         f"could see {min(can):.1f} points of Dice, the median one {median(can):.1f}. "
@@ -71,7 +86,14 @@ def _sentence(decided: Sequence[Decided], found: dict[tuple[str, str], Pair], im
         text += (
             f"Of {claims} claims to be better in Dice, {len(below)} rest on a printed difference of {min(printed):.2f} "
             f"to {max(printed):.2f} points, less than could be seen in the very same comparison ({min(needed):.1f} to "
-            f"{max(needed):.1f} points): at such a spread between seeds nobody can confirm them, and the papers with "
-            "their five folds could not either."
+            f"{max(needed):.1f} points): at such a spread between seeds nobody can confirm them."
+        )
+    reach = [(effect, fold) for (effect, _), fold in zip(below, folds, strict=True) if fold == fold]
+    if reach:
+        short = sum(effect < fold for effect, fold in reach)
+        least, most = min(fold for _, fold in reach), max(fold for _, fold in reach)
+        text += (
+            f" Nor can the papers' own experiments: with the spread that they print behind ±, two rows independent, "
+            f"{FOLDS} folds see {least:.1f} to {most:.1f} points, and {short} of {len(reach)} differences are less."
         )
     return text
