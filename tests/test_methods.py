@@ -11,7 +11,7 @@ from tutseg.errors import InputError
 from tutseg.methods import CARDS, build_method, method_class
 from tutseg.methods.base import Batch, Progress
 
-TRAINED = sorted(name for name, card in CARDS.items() if card.kind == "semi-supervised")
+TRAINED = sorted(name for name, card in CARDS.items() if card.kind in ("semi-supervised", "noisy-label"))
 MIDDLE = Progress(50, 100, 10)
 pytestmark = pytest.mark.parametrize("name", TRAINED)
 

@@ -143,7 +143,42 @@ register(
 register(
     "dale",
     "noisy_labels.dale:DALE",
-    "semi-supervised",
+    "noisy-label",
     "DALE (CVPR 2025)",
     "clear patches first, then fuzzy ones, each label by its confidence",
+)
+register(
+    "gce",
+    "noisy_labels.gce:GCE",
+    "noisy-label",
+    "GCE (NeurIPS 2018)",
+    "a loss that wrong labels hardly move",
+)
+register(
+    "mw-net",
+    "noisy_labels.mw_net:MWNet",
+    "noisy-label",
+    "MW-Net (NeurIPS 2019)",
+    "a small network weighs each pixel by its loss",
+)
+register(
+    "cirl",
+    "noisy_labels.cirl:CIRL",
+    "noisy-label",
+    "CIRL (CVPR 2024)",
+    "where logits vary most, clusters in place of labels",
+)
+register(
+    "beco",
+    "noisy_labels.beco:BECO",
+    "noisy-label",
+    "BECO (CVPR 2023)",
+    "two nets, each learns the other's mask in fuzzy patches",
+)
+register(
+    "small-loss",
+    "noisy_labels.small_loss:SmallLoss",
+    "noisy-label",
+    "-",
+    "pixels with the largest loss are left out",
 )

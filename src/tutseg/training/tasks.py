@@ -44,6 +44,7 @@ class Task:
 
 TASKS = {
     "semi-supervised": Task("segment", "tutseg.training.segment", "dice", True),
+    "noisy-label": Task("segment", "tutseg.training.segment", "dice", True),
     "classifier": Task("classify", "tutseg.training.classify", "accuracy", True),
     "promptable": Task("prompt", "tutseg.training.prompt", "dice", True),
     "generative": Task("generate", "tutseg.training.generate", "nearest", True),
