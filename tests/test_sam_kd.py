@@ -30,6 +30,7 @@ from tutseg.training import learn
 from tutseg.training.checkpoint import read_weights
 from tutseg.training.fit import LeakingSet, TrainingSet, fit
 from tutseg.training.run import load_run, run_trial
+from tutseg.training.spec import experiments, read_spec, scales_of
 from tutseg.training.trial import make_trial
 
 MIDDLE = Progress(50, 100, 10)
@@ -342,6 +343,18 @@ def test_a_finished_run_does_without_sam(file, tmp_path):
     method, _ = load_run(tmp_path / "run")
     assert not hasattr(method, "sam") and result["scores"]["net"]
     assert method.predict(torch.rand(1, 3, 32, 32)).shape == (1, 1, 32, 32)
+
+
+@pytest.mark.parametrize("name", ["table-1", "table-2", "table-3", "ablation", "isic2018-96"])
+def test_every_spec_learns_from_the_committed_recipe_of_the_teacher(name):
+    recipe = read_spec(experiments() / "sam-kd/teacher.yaml").trials
+    path = experiments() / f"sam-kd/{name}.yaml"
+    spec = read_spec(path, "lab" if scales_of(path) else "")
+    taught = [trial for trial in spec.trials if "sam" in trial.inputs]
+    assert {trial.method for trial in taught} == {"sam-kd", "semisam"}
+    assert {trial.inputs["sam"] for trial in taught} == {recipe[0].id} and spec.parents[taught[0].id] == recipe
+    rivals = {trial.net for trial in spec.trials if trial.method in ("supervised", "dme-fd", "sam-kd")}
+    assert len(rivals) == (3 if name == "table-3" else 1)  # else all on SAM-KD's own main network
 
 
 @pytest.mark.slow

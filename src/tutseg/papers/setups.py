@@ -15,7 +15,6 @@ from tutseg.papers.tables import matches
 from tutseg.training.evidence import Finished
 from tutseg.training.tasks import task_of
 from tutseg.training.trial import Trial
-from tutseg.weights.cards import CARDS as WEIGHTS
 
 # What a cell says of a trial, or what a table repeats over; the other fields are the set-up.
 CELL_FIELDS = ("method", "options", "labelled", "data", "test_data", "seed", "fold", "pictures", "evaluations")
@@ -28,15 +27,10 @@ FILES = ("sam",)
 
 Setup = tuple[str, str]
 
-PUBLISHED = {card.sha256 for card in WEIGHTS.values()} - {None}
-
 
 def studied_inputs(trial: Trial) -> dict[str, str]:
-    """A trial's inputs, but for those a method is made from, such as SAM-KD's SAM: files that everybody has.
-
-    What a training starts from, and weights that another training made, are our own affair.
-    """
-    return {role: name for role, name in trial.inputs.items() if role == "start" or name not in PUBLISHED}
+    """What a training starts from; papers' do not. What a method is made from, as SAM-KD is from SAM, is no study."""
+    return {role: name for role, name in trial.inputs.items() if role == "start"}
 
 
 def setup_of(item: Finished, without: Iterable[str] = ()) -> Setup:
@@ -83,7 +77,7 @@ def grouped(items: Iterable[Finished], named: Iterable[str]) -> dict[Setup, list
 
 
 def _of_one_file(group: list[Finished]) -> list[Finished]:
-    """Those made from the same published files, of several such the most."""
+    """Those made from the same files, of several such the most."""
     made_from = [canonical_json(item.trial.inputs) for item in group]
     most = max(made_from, key=made_from.count)
     return [item for item, files in zip(group, made_from, strict=True) if files == most]
