@@ -363,8 +363,7 @@ say(
 # %% tags=["remove-input"]
 longer = experiment("dme-fd", "fair-long")
 say(
-    "With {few:g} labels, FDL as printed is after {steps} steps, beside the plan's, "
-    "{found}.",
+    "FDL as printed with {few:g} labels, after {steps} steps beside the plan's: {found}.",
     few=longer.trials[0].labelled,
     steps=longer.trials[0].steps,
     found=fairly.told_longer(fair, longer),
