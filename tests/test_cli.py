@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
+from tutseg import metrics
 from tutseg.cli import app
 from tutseg.training.checkpoint import save_weights
 from tutseg.training.start import build_for
@@ -189,6 +190,15 @@ def test_score_pairs_by_stem_and_gives_every_averaging(tutseg, tmp_path):
     assert dice["batch"]["mean"] == pytest.approx((5 * batches[0] + 2 * batches[1]) / 7)
     printed = tutseg("score", "ours", "truth").out
     assert f"{dice['per_image']['mean']:.4f}" in printed and "n = 7" in printed
+
+
+def test_training_tells_how_many_images_are_empty_in_truth_and_prediction(tutseg, monkeypatch):
+    some = np.eye(8, dtype=bool)
+    table = metrics.score([some, some & False, some & False], [some, some & False, some])
+    result = {"scores": {"net": table}, "n": {"test": 3}}
+    monkeypatch.setattr("tutseg.training.run.run_trial", lambda *given, **more: result)
+    said = tutseg("train", "supervised", "--net", "unet-s", "--size", 32)
+    assert said.code == 0 and "1 test images have an empty truth and an empty prediction" in said.out
 
 
 def test_drawn_pictures_are_a_folder_data_set(tutseg, tmp_path):

@@ -1,5 +1,6 @@
 """Which pixels of a mask are foreground: every way of saying it against the mask that was meant, or a refusal."""
 
+import json
 import warnings
 
 import numpy as np
@@ -98,6 +99,7 @@ def test_two_values_are_a_mask_without_a_word(case, tmp_path):
 
 
 NOTICED = {
+    "labels in one of three channels": ("png", np.dstack([LABELS, LABELS * 0, LABELS * 0]), LabelMaskWarning, "0, 1, 2", TRUTH | OTHER),  # noqa: E501
     "labels": ("png", LABELS, LabelMaskWarning, "0, 1, 2", TRUTH | OTHER),
     "labels from 1": ("png", LABELS + np.uint8(1), LabelMaskWarning, "1, 2, 3", np.ones_like(TRUTH)),
     "float labels": ("tif", LABELS.astype(np.float32), LabelMaskWarning, "0, 1, 2", TRUTH | OTHER),
@@ -221,6 +223,35 @@ def test_a_folder_takes_labels(tmp_path):
     save(tmp_path / "masks/a.png", LABELS)
     assert np.array_equal(open_source("folder", tmp_path, labels=2).read(0)[1], OTHER)
     assert np.array_equal(open_source("folder", tmp_path, labels="1,2").read(0)[1], TRUTH | OTHER)
+
+
+@pytest.fixture
+def label_folder(tmp_path):
+    """Six pictures with label masks, foreground along no border."""
+    for name in ("images", "masks"):
+        (tmp_path / "here" / name).mkdir(parents=True)
+    for n in range(6):
+        Image.fromarray(np.roll(PHOTO.astype(np.uint8), n, axis=n % 2)).save(tmp_path / f"here/images/{n:02d}.png")
+        save(tmp_path / f"here/masks/{n:02d}.png", LABELS)
+    return tmp_path / "here"
+
+
+def findings(tutseg, *options: str) -> dict[str, str]:
+    rows = json.loads(tutseg("data", "verify", "folder", "--root", "here", "--json", *options).out)
+    return {row["check"]: row["severity"] for row in rows}
+
+
+def test_verify_warns_of_labels_and_of_inverted_masks(tutseg, label_folder):
+    assert findings(tutseg)["label mask"] == "warning"
+    assert findings(tutseg, "-d", "labels=2")["label mask"] == "ok"
+    assert findings(tutseg, "-d", "labels=7")["label mask"] == "error"
+    assert findings(tutseg)["inverted mask"] == "ok"
+    for path in (label_folder / "masks").iterdir():
+        save(path, ~TRUTH)
+    assert findings(tutseg)["inverted mask"] == "warning"
+    for path in sorted((label_folder / "masks").iterdir())[:2]:
+        save(path, TRUTH)
+    assert findings(tutseg)["inverted mask"] == "ok"  # not nearly all
 
 
 def test_a_mask_that_does_not_fit_the_turned_picture_is_refused_with_the_sizes(tmp_path):

@@ -224,7 +224,7 @@ def test_what_is_accepted(stack):
 
 def test_what_is_refused():
     small, large = np.ones((2, 3), bool), np.ones((2, 4), bool)
-    with pytest.raises(InputError, match=r"ISIC_1: the prediction is 3x2 pixels, the true mask 4x2"):
+    with pytest.raises(InputError, match=r"ISIC_1: the prediction is 3x2 pixels, the truth 4x2"):
         metrics.score([large, small], [large, large], ids=["ISIC_0", "ISIC_1"])
     with pytest.raises(InputError, match="no picture"):
         metrics.score([], [])

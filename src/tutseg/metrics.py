@@ -47,7 +47,7 @@ def _pairs(
         if p.shape != t.shape:
             raise InputError(
                 f"{ids[i] if ids else f'picture {i}'}: the prediction is {p.shape[1]}x{p.shape[0]} pixels, "
-                f"the true mask {t.shape[1]}x{t.shape[0]}",
+                f"the truth {t.shape[1]}x{t.shape[0]}",
                 "bring both to one size before scoring",
             )
         yield p, t
@@ -237,7 +237,7 @@ def table_from_counts(columns: Mapping[str, ArrayLike], batch: int = 5) -> dict[
     """
     count = np.stack([np.asarray(columns[name], dtype=np.int64) for name in COUNTS], axis=1)
     if not len(count):
-        raise InputError("no picture to score", "give at least one prediction with its true mask")
+        raise InputError("no picture to score", "give at least one prediction with its truth")
     starts = np.arange(0, len(count), batch)
     length = np.diff(np.append(starts, len(count)))
     units = {

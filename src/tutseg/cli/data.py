@@ -7,6 +7,10 @@ import typer
 
 from tutseg.cli.common import Json, Overwrite, Root, app, bar, example, show, values
 
+Options = Annotated[
+    list[str] | None, typer.Option("-d", metavar="NAME=VALUE", help="Data option, such as labels=1, as for train.")
+]
+
 data_app = typer.Typer(no_args_is_help=True, help="Data sets: which are here, whether they are sound, what they show.")
 app.add_typer(data_app, name="data")
 
@@ -44,9 +48,7 @@ def data_init(
     out: Annotated[
         Path | None, typer.Option(help="PNG for the mosaic; else MY-overview.png beside the folder.")
     ] = None,
-    option: Annotated[
-        list[str] | None, typer.Option("-d", metavar="NAME=VALUE", help="Data option: group or labels, as for train.")
-    ] = None,
+    option: Options = None,
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
@@ -77,16 +79,16 @@ def data_init(
 
 @data_app.command(
     "verify",
-    epilog=example("tutseg data verify isic2018"),
+    epilog=example("tutseg data verify isic2018", "tutseg data verify folder --root MY -d labels=1,2"),
     help="Read every picture of a data set and report what is wrong.",
 )
-def data_verify(name: str, root: Root = None, as_json: Json = False) -> None:
+def data_verify(name: str, root: Root = None, option: Options = None, as_json: Json = False) -> None:
     from dataclasses import asdict
 
     from tutseg.data.verify import verify
 
     with bar("pictures") as report:
-        findings = verify(name, root, lambda done, total: report("read", done, total))
+        findings = verify(name, root, lambda done, total: report("read", done, total), **values(option))
     rows = [{"name": name, **asdict(finding)} for finding in findings]
     show(rows, as_json, name, {"severity": "severity", "check": "check", "message": "finding"})
     if any(finding.severity == "error" for finding in findings):
@@ -102,6 +104,7 @@ def data_show(
     name: str,
     out: Annotated[Path, typer.Option(help="PNG to write.")],
     root: Root = None,
+    option: Options = None,
     n: Annotated[int, typer.Option(min=1, help="Pictures.")] = 24,
     overwrite: Overwrite = False,
 ) -> None:
@@ -111,7 +114,7 @@ def data_show(
     from tutseg.report.pictures import mosaic
 
     check_free({out: "data show"}, overwrite=overwrite)
-    source = open_source(name, root)
+    source = open_source(name, root, **values(option))
     save_made(mosaic(source, evenly(range(len(source)), n)), out, "data show")
     print(out)
 

@@ -95,6 +95,8 @@ def train(
         told = scores[best]["per_image"]
         said = f"{best.capitalize()} {told['mean']:.4f} (sd {told['std']:.4f} over n = {told['n']} test images, {view})"
     print(f"{trial.method} on {trial.data}: {said}")
+    if empty := scores.get("assd", {}).get("per_image", {}).get("both_empty"):
+        print(f"{empty} test images have an empty truth and an empty prediction, which scores as perfect")
     print(", ".join(f"{n} {part.replace('_', ' ')}" for part, n in result["n"].items()))
     print(folder)
 

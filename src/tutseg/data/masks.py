@@ -200,7 +200,8 @@ def one_channel(decoded: Decoded) -> np.ndarray:
         return values
     if (values[..., :1] == values[..., 1:]).all():
         return values[..., 0]
-    return _shades(values, decoded.lossy)
+    used = values.any(axis=(0, 1))
+    return values[..., used.argmax()] if used.sum() == 1 else _shades(values, decoded.lossy)
 
 
 def _shades(values: np.ndarray, lossy: bool) -> np.ndarray:

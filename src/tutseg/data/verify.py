@@ -185,6 +185,10 @@ def _masks(source: PictureSource, values: dict[int, _Value]) -> list[Finding]:
         message = f"{len(ids)} of {len(values)} masks {what}"
         found.append(Finding(severity if ids else "ok", check, message, ids))
     inverted = those(lambda v: v.border > 0.5)
+    try:
+        source.masks.check_labels(str(source.root))
+    except InputError as error:
+        found.append(Finding("error", "label mask", str(error)))
     message = f"{len(inverted)} of {len(values)} masks have foreground along most of their border"
     bad = len(inverted) >= NEARLY_ALL * len(values)
     if bad:
