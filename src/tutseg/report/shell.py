@@ -1,0 +1,32 @@
+"""Command lines on a page, run as a reader runs them."""
+
+import os
+import shlex
+import subprocess
+import sys
+
+WIDTH = "88"  # letters that stand beside a page's contents
+_RUN = "from tutseg.reads import watch_reads; watch_reads(); from tutseg.cli import main; main()"
+
+
+def shell(line: str) -> None:
+    """Run a command line of tutseg in a process of its own, and print it and what it says.
+
+    Raises
+    ------
+    subprocess.CalledProcessError
+        It failed; what it said is printed.
+    """
+    program, *words = shlex.split(line)
+    if program != "tutseg":
+        raise ValueError(f"{program} is not tutseg")
+    done = subprocess.run(
+        [sys.executable, "-c", _RUN, *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "COLUMNS": WIDTH},
+        check=False,
+    )
+    print(f"$ {line}\n{done.stdout.rstrip()}")
+    done.check_returncode()
