@@ -474,5 +474,9 @@ def test_the_rest_is_predicted_in_one_line(tutseg, mine):
     assert {path.name for path in Path("rest").iterdir()} == {
         f"p{i}{end}" for i in range(10, 20) for end in (".png", "_overlay.png")
     }
+    (mine / "images/again").mkdir()
+    (mine / "images/p11.jpg").rename(mine / "images/again/p12.jpg")
+    assert tutseg("predict", run, mine, "--rest", "--out", "nested").code == 0
+    assert {str(path) for path in Path("nested").rglob("*1[12].png")} == {"nested/p12.png", "nested/again/p12.png"}
     said = tutseg("predict", run, mine.parent / "tested", "--rest", "--out", "rest")
     assert said.code == 2 and "every picture in" in said.err and "--rest" in said.err

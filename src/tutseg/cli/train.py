@@ -134,16 +134,17 @@ def predict(
     if view is not None and view not in method.views:
         raise InputError(f"method {trial.method} has no view '{view}'", f"choose one of {', '.join(method.views)}")
     method = make_fabric(device, trial.precision).to_device(method)
-    places = [path for place in pictures for path in without_masks(place)] if rest else pictures
+    names = {path: name for place in pictures for path, name in without_masks(place).items()} if rest else {}
     with bar("pictures") as report:
         done = write_masks(
-            places,
+            list(names) or pictures,
             out,
             lambda image: probability_map(method, image, trial.size, view) >= 0.5,
             ["predict", hash_of(run / "weights.safetensors"), view or method.views[0]],
             with_contour if overlay else None,
             overwrite,
             lambda *state: report("predict", *state),
+            names,
         )
     _tell_masks(*done, out)
 

@@ -112,8 +112,8 @@ def understand(root: Path, group: str = "auto") -> Understood:
     return _of_table(root, tables[0], group) if tables else _of_tree(root, group)
 
 
-def without_masks(root: Path) -> list[Path]:
-    """The pictures of a folder that have no mask.
+def without_masks(root: Path) -> dict[Path, str]:
+    """The pictures of a folder that have no mask, each with its id, or its stem where it lies outside the folder.
 
     Raises
     ------
@@ -122,7 +122,8 @@ def without_masks(root: Path) -> list[Path]:
     """
     if not root.is_dir():
         raise InputError(f"{root} is no folder", "give a folder that `tutseg data init` understands")
-    bare = [item.image for item in understand(root).items if item.mask is None]
+    own = lambda item: item.image.stem if ".." in item.id.split("/") or item.id.startswith("/") else item.id
+    bare = {item.image: own(item) for item in understand(root).items if item.mask is None}
     if not bare:
         raise InputError(f"every picture in {root} has a mask", "leave out --rest to predict all")
     return bare

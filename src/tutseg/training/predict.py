@@ -1,7 +1,7 @@
 """Masks for pictures of any size: nothing is written over, and one broken picture does not stop the others."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +50,7 @@ def write_masks(
     overlay: Callable[[np.ndarray, np.ndarray], Image.Image] | None = None,
     overwrite: bool = False,
     on_picture: Callable[[int, int], None] = lambda done, total: None,
+    names: Mapping[Path, str] = {},
 ) -> tuple[list[Path], list[InputError]]:
     """Write ``<stem>.png`` (0 or 255, the picture's own size) for each picture that can be read.
 
@@ -66,6 +67,8 @@ def write_masks(
         A uint8 RGB picture ``(H, W, 3)`` to its boolean mask ``(H, W)``.
     maker : object
         What decides the masks besides the pictures: anything that JSON can write.
+    names : mapping of Path to str
+        What a picture's mask is called, where that is not its stem: a path below `out`, without ending.
 
     Returns
     -------
@@ -84,7 +87,7 @@ def write_masks(
     ending = {"mask": ".png"} | ({"overlay": "_overlay.png"} if overlay else {})
     of: dict[Path, Path] = {}
     for path in paths:
-        for target in (out / f"{path.stem}{end}" for end in ending.values()):
+        for target in (out / f"{names.get(path, path.stem)}{end}" for end in ending.values()):
             if target in of:
                 raise InputError(f"{path} and {of[target]} would both be written as {target.name}", "rename one")
             if len(os.fsencode(target.name)) > LONGEST_NAME:
@@ -111,8 +114,8 @@ def write_masks(
                 if overlay:
                     shown["overlay"] = overlay(image, mask)
                 for kind, picture in shown.items():
-                    target = out / f"{path.stem}{ending[kind]}"
+                    target = out / f"{names.get(path, path.stem)}{ending[kind]}"
                     save_made(picture, target, makers[target])
-                written.append(out / f"{path.stem}.png")
+                written.append(out / f"{names.get(path, path.stem)}.png")
         on_picture(done, len(paths))
     return written, failed
