@@ -102,16 +102,15 @@ pictures([s.image for s in clinics], [f"clinic {c}" for c in "a" * 6 + "b" * 6])
 
 # %%
 from tutseg.files import project_root
-from tutseg.report.csv_tables import ablation_table
+from tutseg.report.drawn import ablation_reading, ablation_table
 
-ablation_table(project_root() / "results" / "ablation.csv")
+ablation = project_root() / "results" / "drawn" / "ablation"
+ablation_table(ablation)
+
+# %% tags=["remove-input"]
+ablation_reading(ablation)
 
 # %% [markdown]
-# Where there are two trainings of the same thing, see how far they differ: most rows say no more than that, nothing
-# measurable. What stands out on both halves: the dark corners (on PH2 alone), tones and structures inside the lesion, and the camera's blur, noise and white
-# balance (on ISIC 2018). One row is negative with both seeds: lesions that fill the picture are drawn more often than is
-# good for ISIC 2018.
-#
 # ## A split that does not leak
 #
 # Five folds; a tenth of what is left for validation; of the rest, a few pictures keep their masks and the others lose
@@ -136,7 +135,7 @@ print("nested:", nested[0.02] < nested[0.04] < nested[0.08] < nested[0.16])
 # between training and test. The program looks for near-copies with a perceptual hash. On the real sets it found:
 
 # %%
-from tutseg.report.csv_tables import csv_table, leak_table
+from tutseg.report.csv_tables import csv_table
 
 csv_table(
     project_root() / "results" / "duplicates.csv",
@@ -157,12 +156,25 @@ csv_table(
 # pictures' kin or not:
 
 # %%
-leak_table(project_root() / "results" / "leaks.csv")
+from tutseg.report.leaks import leak_gain, leak_table
+
+leaks = project_root() / "results" / "data" / "leaks"
+leak_table(leaks)
+
+# %% tags=["remove-input"]
+from tutseg.report.say import say
+
+say(
+    "With another frame of the same video in training, Dice on CVC-ClinicDB is {video}; "
+    "with near-copies, Dice on ISIC 2018 is {copies}.",
+    video=leak_gain(leaks, "cvc-clinicdb", "with-kin"),
+    copies=leak_gain(leaks, "isic2018", "with-kin"),
+)
 
 # %% [markdown]
-# Read the gain of another frame of the same video with its interval: a table of polyp Dice that splits frames at random can be that
-# much too high. The pictures of ISIC 2018 are seen four times each here, which is too seldom to learn one by heart. The longer the
-# training, the more a leak is worth, so these are lower bounds.
+# Read a gain by its upper end too: a table of polyp Dice that splits frames at random can be that much too high. The pictures of
+# ISIC 2018 are seen four times each here, which is too seldom to learn one by heart. The longer the training, the more a
+# leak is worth, so these are lower bounds.
 #
 # "The picture itself" is what happens when a test set was part of the training set under another name: the pictures of
 # ISIC 2017 are all in ISIC 2018, under the same ids (`tutseg.data.leaks.shared_ids` finds them).

@@ -12,8 +12,8 @@ import torch
 
 from tutseg.errors import InputError
 from tutseg.files import atomic_write, csv_text, project_root
-from tutseg.report import csv_tables, pages, trained
-from tutseg.report.drawn import ablation_table, transfer_table, untuned
+from tutseg.report import trained
+from tutseg.report.drawn import ablation_reading, ablation_table, pilot_table, transfer_table, untuned
 from tutseg.report.groups import Group, differences, group_results, in_groups
 from tutseg.report.leaks import gains, leak_gain, leak_table
 from tutseg.report.tables import (
@@ -140,8 +140,16 @@ def test_transfer_counts_the_untuned_half_and_shows_the_other(tmp_path):
     seeds = [dict(zip((*ODD, *EVEN), values, strict=True)) for values in ((0.5, 0.7, 0.9, 0.8), (0.6, 0.8, 0.9, 1.0))]
     table = transfer_table(write(tmp_path, [(drawn_trial(seed), dice) for seed, dice in enumerate(seeds)]))
     (row,) = table.rows
-    assert row[:3] == ("synth, tested on ph2", "90.0 (n = 2 × 2)", "65.0 ± 7.1") and row[4] == "2 × 2"
+    assert row[:3] == ("mobilenet-unet, synth, tested on ph2", "90.0 (n = 2 × 2)", "65.0 ± 7.1") and row[4] == "2 × 2"
     assert "tested on: ph2 (g0)" in table.origin and table.note == ""
+
+
+def test_the_pilot_is_ranked_by_the_tuned_half(tmp_path):
+    dice = {"weak": {ODD[0]: 0.9, EVEN[0]: 0.5}, "strong": {ODD[0]: 0.3, EVEN[0]: 0.7}}
+    trial = lambda views: make_trial(method="supervised", labelled=1.0, test_data="ph2", augment=views)
+    table = pilot_table(write(tmp_path, [(trial(views), each) for views, each in dice.items()]))
+    assert [row[0].split(",")[1] for row in table.rows] == [" strong views", " weak views"]
+    assert [row[1] for row in table.rows] == ["70.0 ± –", "50.0 ± –"]
 
 
 def test_ablation_is_the_loss_against_the_same_seed(tmp_path):
@@ -165,6 +173,18 @@ def test_ablation_is_the_loss_against_the_same_seed(tmp_path):
     }
     with pytest.raises(InputError, match="no seed in common"):
         ablation_table(write(tmp_path, dice))
+
+
+def test_a_drawn_feature_is_missed_only_where_every_seed_and_half_says_so(tmp_path):
+    of = lambda odd, even: {ODD[0]: odd, EVEN[0]: even}
+    whole = [(drawn_trial(seed, n=9), of(0.8, 0.6)) for seed in (0, 1)]
+    without = {"hair": ((0.7, 0.5), (0.7, 0.5)), "ink": ((0.7, 0.7), (0.7, 0.5)), "large": ((0.9, 0.7), (0.9, 0.7)),
+               "chart": ((0.795, 0.595), (0.795, 0.595))}  # fmt: skip
+    rows = [
+        (drawn_trial(seed, n=9, without=[name]), of(*each[seed])) for name, each in without.items() for seed in (0, 1)
+    ]
+    text = ablation_reading(write(tmp_path, whole + rows)).text
+    assert text.endswith("on average: on ph2 `hair` (better without: `large`).")
 
 
 def leak_trial(protocol: str, seed: int, data: str = "cvc-clinicdb") -> Trial:
@@ -206,30 +226,11 @@ def test_evidence_of_a_spec_says_what_is_missing_and_leaves_out_what_it_no_longe
     write(folder, [(trial, dice) for trial in (*spec.trials[:2], drawn_trial(0, n=9))])
     table = transfer_table(folder)
     assert table.note == f"2 of {len(spec.trials)} trials of experiments/drawn/polyps.yaml have been run."
-    assert [row[0] for row in table.rows] == ["synth, tested on kvasir-seg"] and table.rows[0][4] == "2 × 2"
+    assert [row[0] for row in table.rows] == ["lite0-unet, pretrained, synth, tested on kvasir-seg"] and table.rows[0][
+        4
+    ] == "2 × 2"
     write(folder, [(trial, dice) for trial in spec.trials])
     assert transfer_table(folder).note == ""
-
-
-def test_the_old_ablation_is_the_loss_against_the_same_seed(tmp_path):
-    path = tmp_path / "ablation.csv"
-    lines = ["without,seed,ph2_report,ph2_report_n,steps,size,n,device,torch,commit,code"]
-    for without, seed, dice in (("", 0, 0.9), ("", 1, 0.8), ("hair", 0, 0.85), ("ink+chart", 1, 0.81)):
-        lines.append(f"{without},{seed},{dice},67,2,64,9,cpu,2,c,d")
-    path.write_text("\n".join(lines))
-    rows = {row[0]: row[1:] for row in csv_tables.ablation_table(path).rows}
-    assert rows == {"nothing: Dice %": ("85.0", "2"), "hair": ("+5.0", "1"), "ink + chart": ("-1.0", "1")}
-
-
-def test_an_old_leak_is_shown_with_n_interval_and_origin(tmp_path):
-    row = {"data": "ph2", "what": "the picture itself", "n_test": "7/8", "seeds": 2, "without": 0.5, "with": 0.75}
-    row |= {"difference": 0.25, "low": 0.2, "high": 0.3, "net": "unet-s", "size": 64, "steps": 2, "device": "cpu"}
-    row |= {"data_fingerprint": "f0", "torch": "2", "commit": "c", "code": "d", "command": "python benchmarks/leaks.py"}
-    path = tmp_path / "leaks.csv"
-    path.write_text(",".join(row) + "\n" + ",".join(map(str, row.values())))
-    table = csv_tables.leak_table(path)
-    assert table.rows == (("ph2", "the picture itself", "50.0", "75.0", "+25.0 [+20.0, +30.0]", "7/8", "2"),)
-    assert "ph2 (f0)" in table.origin and "benchmarks/leaks.py" in table.origin
 
 
 def test_a_term_is_overtaken_by_the_others_together():
@@ -295,18 +296,3 @@ def test_contours_compare_runs_of_one_share_and_seed(monkeypatch):
     runs = [run("cps", 0.02, 0), run("cps", 0.04, 0), run("cps", 0.04, 1), run("dme-fd", 0.04, 1), run("cct", 0.08, 1)]
     assert trained.contour_sheet(runs) == ["cps", "dme-fd"]
     assert (shown[0].labelled, shown[0].seed) == (0.04, 1)
-
-
-def test_the_transfer_page_sets_calibrated_dice_beside_the_plain_one(monkeypatch, tmp_path):
-    row = {"style": "synth", "kvasir_tune": 0.3, "kvasir_report": 0.4, "kvasir_report_n": 9}
-    row |= {"command": "benchmarks/transfer.py", "steps": 600, "device": "cpu", "torch": "2", "commit": "c"}
-    monkeypatch.setattr(pages, "_evidence", lambda name: tmp_path / name)
-
-    def page(rows):
-        lines = [",".join(rows[0]), *(",".join(map(str, each.values())) for each in rows)]
-        (tmp_path / "transfer-endoscopy.csv").write_text("\n".join(lines))
-        return pages.GENERATED["transfer-polyps"](tmp_path)
-
-    assert "calibrated" not in page([row])
-    text = page([row | {"kvasir_threshold": t, "kvasir_calibrated": dice} for t, dice in ((0.3, 0.5), (0.2, 0.46))])
-    assert "calibrated" in text and "| 0.480: 0.500 at 0.3, 0.460 at 0.2 |" in text and "| 0.400 |" in text

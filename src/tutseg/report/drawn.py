@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from tutseg.files import sha256
-from tutseg.report.groups import Group, compare, gain, in_groups, of_spec, provenance, told
-from tutseg.report.say import Said, say
+from tutseg.report.groups import Group, compare, gain, in_groups, named, of_spec, provenance, told
+from tutseg.report.say import Said, names, say
 from tutseg.report.table import Table
 from tutseg.report.tables import difference_table, score_table
 from tutseg.training.evidence import Finished
@@ -33,8 +33,7 @@ def transfer_table(folder: Path) -> Table:
         Evidence, such as ``results/drawn/transfer``.
     """
     items, missing = of_spec(folder)
-    name = lambda item: f"{item.trial.data}, tested on {item.trial.test_data}"
-    half = {what: in_groups(items, name, keep=keep) for what, keep in HALVES.items()}
+    half = {what: in_groups(items, _transfer, keep=keep) for what, keep in HALVES.items()}
     tuned = {group.name: f"{told(group.mean)} (n = {group.n})" for group in half["tuned"]}
     table = score_table(
         half["untuned"],
@@ -42,6 +41,41 @@ def transfer_table(folder: Path) -> Table:
         {"on the half it was tuned on": tuned},
     )
     return replace(table, note=missing)
+
+
+def transfer_reading(folder: Path) -> Said:
+    """What `transfer_table` says of the recipe, ``results/drawn/transfer``: its level, and what its parts are worth."""
+    items, _ = of_spec(folder)
+    half = in_groups(items, _transfer, keep=untuned)
+    recipe, small = "lite0-unet, pretrained, synth-wild", "mobilenet-unet, synth-wild"
+    sentences = [
+        say(
+            "On {tested} the recipe's Dice is {level:share}; against the small network from scratch it is {gain}.",
+            tested=title,
+            level=named(half, f"{recipe}, tested on {tested}").mean,
+            gain=compare(half, f"{recipe}, tested on {tested}", f"{small}, tested on {tested}"),
+        ).text
+        for tested, title in {"isic2018": "ISIC 2018", "ph2": "PH2"}.items()
+    ]
+    return Said(" ".join(sentences))
+
+
+def pilot_table(folder: Path) -> Table:
+    """The recipes among which the half that the drawing was tuned on chose, ``results/drawn/transfer-pilot``."""
+    items, missing = of_spec(folder)
+
+    def name(item: Finished) -> str:
+        trial = item.trial
+        return f"{trial.data}, {trial.augment} views, rate {trial.lr}, {trial.steps} steps, {trial.size} px"
+
+    groups = sorted(in_groups(items, name, keep=HALVES["tuned"]), key=lambda group: -group.mean)
+    table = score_table(groups, "Dice on the half of ISIC 2018 that the drawing was tuned on, one training each")
+    return replace(table, note=missing)
+
+
+def _transfer(item: Finished) -> str:
+    start = ", pretrained" if item.trial.pretrained else ""
+    return f"{item.trial.net}{start}, {item.trial.data}, tested on {item.trial.test_data}"
 
 
 def start_tables(folder: Path) -> tuple[Table, Table]:
@@ -107,14 +141,14 @@ def ablation_table(folder: Path) -> Table:
         Evidence, ``results/drawn/ablation``; the trials that leave nothing out are the reference.
     """
     items, missing = of_spec(folder)
-    name = lambda item: " + ".join(item.trial.data_options.get("without", ())) or WHOLE
-    columns: dict[str, dict[str, Group]] = {}
-    for data in dict.fromkeys(item.trial.test_data for item in items):
-        for what, keep in HALVES.items():
-            groups = in_groups((item for item in items if item.trial.test_data == data), name, keep=keep)
-            n = groups[0].values.shape[1]
-            columns[f"{data}, {what} half (n = {n})"] = {group.name: group for group in groups}
-    rows = [(row, *(_worth(groups, row) for groups in columns.values())) for row in dict.fromkeys(map(name, items))]
+    columns = {
+        f"{data}, {what} half (n = {next(iter(groups.values())).values.shape[1]})": groups
+        for data, halves in _ablation(items).items()
+        for what, groups in zip(HALVES, halves, strict=True)
+    }
+    rows = [
+        (row, *(_worth(groups, row) for groups in columns.values())) for row in dict.fromkeys(map(_left_out, items))
+    ]
     return Table(
         ("left out", *columns),
         tuple(rows),
@@ -122,6 +156,38 @@ def ablation_table(folder: Path) -> Table:
         missing,
         provenance(items),
     )
+
+
+def ablation_reading(folder: Path) -> Said:
+    """Which features `ablation_table` shows to matter as far as its few seeds can: the same sign with every seed."""
+    items, _ = of_spec(folder)
+    told_of = []
+    for data, halves in _ablation(items).items():
+        lost = {
+            row: np.concatenate([gain(groups[WHOLE], groups[row]).mean(1) for groups in halves])
+            for row in halves[0]
+            if row != WHOLE and all(row in groups and WHOLE in groups for groups in halves)
+        }
+        missed = names(row for row, each in lost.items() if (each > 0).all() and each.mean() > 0.01)
+        better = names(row for row, each in lost.items() if (each < 0).all() and each.mean() < -0.01)
+        told_of.append(f"on {data} {missed} (better without: {better})")
+    return say(
+        "Two seeds decide no interval. Missed with every seed on both halves, by over a point on average: {told_of}.",
+        told_of="; ".join(told_of),
+    )
+
+
+def _left_out(item: Finished) -> str:
+    return " + ".join(item.trial.data_options.get("without", ())) or WHOLE
+
+
+def _ablation(items: list[Finished]) -> dict[str, list[dict[str, Group]]]:
+    """By data set and half, in the order of `HALVES`: what was left out, as groups."""
+    return {
+        data: [{group.name: group for group in in_groups(tested, _left_out, keep=keep)} for keep in HALVES.values()]
+        for data in dict.fromkeys(item.trial.test_data for item in items)
+        if (tested := [item for item in items if item.trial.test_data == data])
+    }
 
 
 def _worth(groups: dict[str, Group], row: str) -> str:

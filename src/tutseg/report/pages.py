@@ -5,7 +5,6 @@ A page asks for one with a line ``<!-- generated: NAME -->``; the names are the 
 
 import inspect
 import json
-import statistics
 from collections.abc import Callable
 from pathlib import Path
 
@@ -75,32 +74,15 @@ def readers(_: Path) -> str:
     return table(["data set", "official folder", "options and defaults", "tested on"], rows)
 
 
-def _transfer(file_name: str) -> Callable[[Path], str]:
-    """Networks trained on drawn pictures alone, tested on real ones: a CSV of ``benchmarks/transfer.py``."""
+def _drawn(what: str, spec: str) -> Callable[[Path], str]:
+    """A table or a sentence of `tutseg.report.drawn`, of the evidence of a spec below ``results/drawn``."""
 
     def part(_: Path) -> str:
-        trained = csv_rows(_evidence(file_name))
-        sets = [key.removesuffix("_report") for key in trained[0] if key.endswith("_report")]
-        rows = []
-        for style in dict.fromkeys(row["style"] for row in trained):
-            members = [row for row in trained if row["style"] == style]
-            for name in sets:
-                values = [float(row[f"{name}_report"]) for row in members]
-                spread = f"{statistics.stdev(values):.3f}" if len(values) > 1 else None
-                tuned = statistics.mean(float(row[f"{name}_tune"]) for row in members)
-                n = members[0][f"{name}_report_n"]
-                cells = [f"`{style}`", name, f"{statistics.mean(values):.3f}", spread, len(values), n, f"{tuned:.3f}"]
-                if f"{name}_calibrated" in trained[0]:
-                    calibrated = [float(row[f"{name}_calibrated"]) for row in members]
-                    pairs = zip(calibrated, (row[f"{name}_threshold"] for row in members), strict=True)
-                    each = ", ".join(f"{dice:.3f} at {threshold}" for dice, threshold in pairs)
-                    cells.append(f"{statistics.mean(calibrated):.3f}: {each}")
-                rows.append(cells)
-        heads = ["drawn style", "real data", "Dice, report half", "sd over seeds", "seeds", "images", "tune half"]
-        heads += ["report half, calibrated: each seed at its threshold"] * (len(rows[0]) - len(heads))
-        origins = {(row["command"], row["steps"], row["device"], row["torch"], row["commit"]) for row in trained}
-        notes = [f"`{c}`: {s} steps, {d}, torch {t}, commit `{commit}`." for c, s, d, t, commit in sorted(origins)]
-        return table(heads, rows, right=range(2, 7)) + "\n" + "\n".join(f"- {note}" for note in notes) + "\n"
+        from tutseg.report import drawn
+        from tutseg.report.say import Said
+
+        made = getattr(drawn, what)(_evidence(f"drawn/{spec}"))
+        return f"{made.text}\n" if isinstance(made, Said) else raw(made._repr_html_())
 
     return part
 
@@ -241,8 +223,10 @@ def runtimes(executed: Path) -> str:
 GENERATED: dict[str, Callable[[Path], str]] = {
     "datasets": datasets,
     "readers": readers,
-    "transfer": _transfer("transfer.csv"),
-    "transfer-polyps": _transfer("transfer-endoscopy.csv"),
+    "transfer": _drawn("transfer_table", "transfer"),
+    "transfer-reading": _drawn("transfer_reading", "transfer"),
+    "transfer-pilot": _drawn("pilot_table", "transfer-pilot"),
+    "transfer-polyps": _drawn("transfer_table", "polyps"),
     "drawn-start": drawn_start,
     "nets": nets,
     "weights": weights,
