@@ -42,6 +42,7 @@ def test_the_first_ratio_is_one_and_the_others_follow_from_the_gradients_alone(m
     assert found["encoder"][0] == pytest.approx(1, rel=1e-3) == found["decoder"][0]
 
 
+@pytest.mark.slow
 def test_the_discrepancy_alone_fills_the_encoders_memory():
     with_it, without = (memory_of(tiny(options={"fdl": name}, steps=10), "cpu") for name in ("l1", "none"))
     assert with_it["|g| of encoder"][0] > 20 * without["|g| of encoder"][0]
