@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import torch
 from drawn import drawn_pictures, net_for, options_for, register_tiny, sam_file
+from PIL import Image
 
 from tutseg.data.loader import Pictures, step_indices
 from tutseg.errors import InputError, Stopped
@@ -337,6 +338,24 @@ def test_a_trial_of_no_steps_scores_its_parent_elsewhere(name, tmp_path, monkeyp
     assert not rows_of(child.folder / "log.csv") and Run(child.folder, scored).log() == {}
     with pytest.raises(InputError, match="trains nothing"):
         make_trial(method=name, steps=0)
+
+
+def test_pictures_of_training_are_not_tested_on_under_another_name(tmp_path, write_pictures):
+    """A twin in other colours and another format, of an unlabelled picture, is refused; strangers are not."""
+    here, apart = write_pictures(tmp_path / "here"), write_pictures(tmp_path / "apart", count=3, seed=9)
+    twins = write_pictures(tmp_path / "twins", count=3, seed=9)
+    Image.open(here / "images/p04.jpg").point(lambda value: int(0.9 * value)).save(twins / "images/renamed.png")
+    Image.open(here / "masks/p04.png").save(twins / "masks/renamed.png")
+
+    def run(tested: Path, **more) -> dict:
+        fields = {"method": "supervised", "net": "tiny", "size": 32, "steps": 1, "batch": 1, "data": "folder"}
+        trial = make_trial(**fields, labelled=0.3, test=str(tested), **more)
+        return run_trial(trial, str(here), "cpu", tmp_path / trial.id)
+
+    assert run(apart)["n"]["test"] == 3
+    with pytest.raises(InputError, match=r"1 of the 4 test pictures .* renamed \(p04 of folder\)"):
+        run(twins)
+    assert run(twins, protocol="paper")["n"]["test"] == 4
 
 
 # ---- log, schedules --------------------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from tutseg.training.doubts import NOISE, record_doubts
 from tutseg.training.evaluate import Measure, choose_weights
 from tutseg.training.fit import LeakingSet, TrainingSet, fit, snapshot_path
 from tutseg.training.generate import generated_pictures
-from tutseg.training.pictures import fingerprint_of, pictures_of, split_of, test_source
+from tutseg.training.pictures import check_apart, fingerprint_of, pictures_of, split_of, test_source
 from tutseg.training.start import build_for
 from tutseg.training.tasks import Job, Outcome, task_of
 
@@ -66,6 +66,8 @@ def read_parts(job: Job, *columns: str) -> Parts:
     if elsewhere := test_source(trial, job.root):
         test = pictures_of(*elsewhere, trial.size, trial.test_options).outlined().need(*columns)
         origin["tested"] = fingerprint_of(test)
+        if trial.protocol == "honest":
+            check_apart(pictures, split, test)
     noise, drawn = {}, None
     if "masks" in columns and not labelled.masks.any():
         raise InputError(

@@ -6,9 +6,10 @@ from functools import lru_cache
 from typing import Any
 
 from tutseg.data import open_source
-from tutseg.data.leaks import check_split
+from tutseg.data.leaks import as_words, check_split, near_pairs, perceptual_hash
 from tutseg.data.loader import Pictures, load_pictures
 from tutseg.data.splits import Split, split_pictures
+from tutseg.errors import InputError
 from tutseg.files import canonical_json
 from tutseg.training.trial import FOLD, NO_TEST, Trial
 
@@ -27,6 +28,31 @@ def pictures_of(name: str, root: str | None, size: int, options: dict[str, Any])
 def fingerprint_of(pictures: Pictures) -> str:
     """16 hexadecimal digits over ids and pixels, computed once a process."""
     return pictures.fingerprint()[:16]
+
+
+@lru_cache(maxsize=8)
+def _hashes(pictures: Pictures) -> list[str]:
+    """The perceptual hash of each picture at its training size, computed once a process."""
+    return [perceptual_hash(image.permute(1, 2, 0).numpy()) for image in pictures.images.cpu()]
+
+
+def check_apart(pictures: Pictures, split: Split, tested: Pictures) -> None:
+    """Refuse to test, in another source, on pictures that training sees or chooses weights by, whatever their ids.
+
+    Raises
+    ------
+    InputError
+        Naming the first pair and how many tested pictures have a twin.
+    """
+    seen = [*split.labelled, *split.unlabelled, *split.validation]
+    words, others = as_words(_hashes(pictures)), as_words(_hashes(tested))
+    if pairs := near_pairs(words[seen], others):
+        row, other, _ = pairs[0]
+        raise InputError(
+            f"{len({pair[1] for pair in pairs})} of the {len(tested)} test pictures of data {tested.name} are among "
+            f"those that training sees, the first {tested.ids[other]} ({pictures.ids[seen[row]]} of {pictures.name})",
+            "take them out of one of the two, or test on other pictures",
+        )
 
 
 def split_of(trial: Trial, pictures: Pictures) -> Split:
