@@ -111,7 +111,7 @@ Table(
 # ## train: from the few and the many
 #
 # A semi-supervised method takes the pictures with masks as labelled, and the others as unlabelled. `cps` lets two networks
-# teach each other; [](../book/nets-and-methods.md) lists the others. `--pretrained` starts from a network that has seen a
+# teach each other; [other methods](../book/nets-and-methods.md) do it otherwise. `--pretrained` starts from a network that has seen a
 # million photographs, where that file is here (`tutseg weights list`).
 
 # %%

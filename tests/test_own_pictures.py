@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import subprocess
 import warnings
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from tutseg.data.loader import load_pictures
 from tutseg.data.read_folder import understand
 from tutseg.data.splits import make_split, split_pictures
 from tutseg.errors import InputError
+from tutseg.report.shell import shell
 
 
 @pytest.fixture(autouse=True)
@@ -480,3 +482,13 @@ def test_the_rest_is_predicted_in_one_line(tutseg, mine):
     assert {str(path) for path in Path("nested").rglob("*1[12].png")} == {"nested/p12.png", "nested/again/p12.png"}
     said = tutseg("predict", run, mine.parent / "tested", "--rest", "--out", "rest")
     assert said.code == 2 and "every picture in" in said.err and "--rest" in said.err
+
+
+def test_a_page_shows_a_command_and_what_it_says_without_colours(capsys, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as a kernel does
+    shell("tutseg nets")
+    said = capsys.readouterr().out
+    assert said.startswith("$ tutseg nets\nnetworks") and "unet-s" in said and "\x1b" not in said
+    with pytest.raises(subprocess.CalledProcessError):
+        shell("tutseg trian")
+    assert "did you mean" in capsys.readouterr().out.lower()

@@ -17,6 +17,8 @@ def shell(line: str) -> None:
     subprocess.CalledProcessError
         It failed; what it said is printed.
     """
+    # A kernel asks for colours, and with them come progress bars, which a page cannot show.
+    plain = {name: value for name, value in os.environ.items() if name not in ("FORCE_COLOR", "CLICOLOR_FORCE")}
     program, *words = shlex.split(line)
     if program != "tutseg":
         raise ValueError(f"{program} is not tutseg")
@@ -25,7 +27,7 @@ def shell(line: str) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        env={**os.environ, "COLUMNS": WIDTH},
+        env={**plain, "COLUMNS": WIDTH, "TERM": "dumb"},
         check=False,
     )
     print(f"$ {line}\n{done.stdout.rstrip()}")
