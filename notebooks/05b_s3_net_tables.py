@@ -132,6 +132,9 @@ say(
     leaked=inside["4 px"],
 )
 
+# %% tags=["remove-input"]
+say("{level}", level=s3_net.level(real_256))
+
 # %% [markdown]
 # On 21 of 200 pictures agreement to the digit is luck, and it shows only that an evaluation suffices, not that it was used.
 # Then look at Otsu's threshold with the same help. On the same 21 pictures:

@@ -232,3 +232,23 @@ def test_robustness_is_told_by_method_and_change():
     assert [axis.get_xlabel() for axis in dice] == ["angle, degrees", "scale", "hair"]
     drawn = {bars.get_label(): tuple(bars.lines[0].get_ydata()) for bars in flips[0].containers}
     assert drawn == {"paper": (10, 10), "code": (30, 30)}
+
+
+def test_the_printed_level_of_s3_net_is_judged_by_evaluation(monkeypatch):
+    """The committed trials against plain means of their file, and against a print that nobody reaches."""
+    import pandas as pd
+
+    from tutseg.files import project_root
+    from tutseg.report import s3_net
+    from tutseg.training.evidence import read_spec_evidence
+
+    folder = project_root() / "results/s3-net/table-1-ph2-256"
+    trials = pd.read_csv(folder / "trials.csv")
+    ours = trials[trials.id.isin(trials.id[trials.name == "s3-net-code"])]
+    leaked, plain = (ours[ours["view"] == view].mean(numeric_only=True) for view in ("oracle+4", "oracle"))
+    said = s3_net.level(items := read_spec_evidence(folder))
+    means = ", ".join(f"{100 * leaked[f'{score}_per_image']:.1f}" for score in ("dice", "hm", "xor"))
+    assert f"XOR are {means} beside the printed 88.0, 20.4, 22.0" in said
+    assert f"without it Dice is {100 * plain['dice_per_image']:.1f} (" in said and " is reached by" in said
+    monkeypatch.setattr(s3_net, "printed", lambda *_: 0.99)
+    assert " is not reached by" in s3_net.level(items)

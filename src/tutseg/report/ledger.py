@@ -59,8 +59,18 @@ def claims_part() -> str:
     parts = [table(heads, rows, range(1, len(heads)))]
     for name, found in each.items():
         body = "\n".join(map(_claim, found))
+        if name == "s3-net":
+            parts.append(_s3_net_level())
         parts.append(f":::{{dropdown}} {name}: {len(found)} claims\n\n{body}\n:::\n")
     return "\n".join(parts)
+
+
+def _s3_net_level() -> str:
+    """Whether S3-Net's printed scores are reached, which no claim asks; nothing where the evidence is not there."""
+    from tutseg.report.s3_net import level
+
+    trials = [item for item in _committed() if item.origin.endswith("s3-net/table-1-ph2-256")]
+    return f"{level(trials)}\n" if trials else ""
 
 
 def _claim(item: Decided) -> str:
