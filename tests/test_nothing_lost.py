@@ -3,7 +3,10 @@ to its data."""
 
 import json
 import os
+import shlex
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -260,3 +263,167 @@ def test_executed_notebooks_do_not_go_over_the_notebooks(tutseg):
 
     said = tutseg("run", "01_dme_fd", "--out", folder())
     assert said.code == 2 and "holds the notebooks themselves" in said.err
+
+
+# ---------------------------------------------------------------------------------------- a result belongs to its data
+
+SMALL = ["--net", "unet-s", "--size", 32, "--steps", 2, "--batch", 2, "--labelled", 0.5, "--data", "folder"]
+
+
+@pytest.fixture
+def train(tutseg):
+    """``train("here", ...)``: a small training on a folder; its JSON, or what was said where there is none."""
+
+    def call(root, *more):
+        said = tutseg("train", "supervised", *SMALL, *(["--root", root] if root else []), *more, "--json")
+        return json.loads(said.out) if said.code == 0 else said
+
+    return call
+
+
+@pytest.fixture
+def two(tmp_path, write_pictures) -> tuple[Path, Path]:
+    """Folders of twelve pictures of the same names, and nothing in common."""
+    return write_pictures(tmp_path / "a"), write_pictures(tmp_path / "b", seed=1)
+
+
+def one_grey_level(folder: Path) -> None:
+    picture = np.array(Image.open(folder / "images/p03.jpg"))
+    Image.fromarray(picture // 2).save(folder / "images/p03.jpg")
+
+
+def one_mask(folder: Path) -> None:
+    mask = np.array(Image.open(folder / "masks/p03.png"))
+    Image.fromarray(mask[::-1]).save(folder / "masks/p03.png")
+
+
+def one_picture_less(folder: Path) -> None:
+    (folder / "images/p03.jpg").unlink()
+    (folder / "masks/p03.png").unlink()
+
+
+@pytest.mark.parametrize("change", [one_grey_level, one_mask, one_picture_less], ids=lambda change: change.__name__)
+def test_no_old_number_for_changed_data(train, two, change):
+    first = train(two[0])
+    assert train(two[0]) == first
+    change(two[0])
+    said = train(two[0])
+    assert said.code == 2 and "was made from other data" in said.err and said.err.count("\n") == 1 and not said.out
+    out = said.err.split("--out ")[1].split(" for")[0]
+    assert train(two[0], "--out", out)["provenance"]["data"] != first["provenance"]["data"]  # as the line says
+
+
+def test_no_old_number_for_another_root_or_none(train, two, tmp_path):
+    first = train(two[0])
+    assert "was made from other data" in train(two[1]).err
+    for root in (None, tmp_path / "nowhere"):
+        said = train(root)
+        assert said.code == 2 and "--root" in said.err
+    shutil.copytree(two[0], tmp_path / "moved")  # the same pictures elsewhere are the same data
+    assert train(tmp_path / "moved") == first
+    shutil.rmtree(two[0])
+    assert train(two[0]).code == 2 and train(tmp_path / "moved") == first
+
+
+def test_an_interrupted_training_goes_on_with_its_own_data_alone(train, two, monkeypatch, tmp_path):
+    from tutseg.training import fit, learn
+
+    def full(*_):
+        raise OSError(28, "No space left on device", "weights")
+
+    monkeypatch.setattr(fit, "SAVE_EVERY_S", 0)
+    with monkeypatch.context() as broken:
+        broken.setattr(learn, "save_weights", full)
+        assert train(two[0]).code == 2
+    (state,) = tmp_path.glob("runs/*/state.pt")
+    before = state.read_bytes()
+    assert "was made from other data" in train(two[1]).err and state.read_bytes() == before
+    assert train(two[0])["n"]["test"]
+
+
+def test_a_grid_gives_no_old_number_either(tutseg, two, tmp_path):
+    (tmp_path / "s.yaml").write_text(
+        "defaults: {method: supervised, data: folder, net: unet-s, size: 32, steps: 1, batch: 2}\ngrid: {seed: [0]}\n"
+    )
+    grid = ["grid", "s.yaml", "--jobs", 1, "--retries", 0, "--root"]
+    assert tutseg(*grid, two[0]).code == 0
+    (result,) = tmp_path.glob("runs/*/result.json")
+    before = result.read_bytes()
+    said = tutseg(*grid, two[1])
+    assert said.code == 1 and "was made from other data" in said.err and result.read_bytes() == before
+    said = tutseg(*grid, tmp_path / "nowhere")
+    assert said.code and "nowhere does not exist" in said.err
+    assert tutseg(*grid, two[0]).code == 0
+    assert tutseg(*grid, tmp_path / "nowhere").code == 2
+
+
+def test_the_recorded_command_can_be_pasted(train, two, tmp_path):
+    shutil.move(two[0], tmp_path / "it's here")
+    result = train("it's here")
+    words = shlex.split(result["provenance"]["command"])
+    assert words[:2] == ["tutseg", "train"] and words[-2:] == ["--root", str(tmp_path / "it's here")]
+    given = dict(zip(words[3::2], words[4::2], strict=True))
+    assert {given[name] for name in ("--size", "--steps")} == {"32", "2"}
+
+
+def test_options_are_written_as_they_are_read(tutseg, monkeypatch):
+    options = {
+        "a": "1",
+        "b": "true",
+        "c": "x y",
+        "d": "a: b",
+        "e": 1e-05,
+        "f": {"lr": 1e-06},
+        "g": "[",
+        "h": "",
+        "i": "é",
+    }
+    trial = make_trial(method="supervised", options=options, inputs={"start": "1234567890123456"})
+    seen = []
+    monkeypatch.setattr("tutseg.training.spec.check", lambda trial: None)
+    monkeypatch.setattr("tutseg.training.run.run_trial", lambda trial, *_: seen.append(trial) or no_result())
+    tutseg(*shlex.split(trial.command)[1:])
+    assert seen == [trial]
+
+
+def no_result():
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("name", ["result.json", "log.csv", "weights.safetensors", "snapshots", "state.pt"])
+def test_a_folder_with_files_of_ones_own_is_no_run_folder(tutseg, tmp_path, name):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / name).write_text("my own")
+    said = tutseg("train", "k-means", "-d", "n=2", "-d", "size=32", "--size", 32, "--out", "mine")
+    assert said.code == 2 and name in said.err and bytes_below(tmp_path / "mine") == {name: b"my own"}
+
+
+def test_of_two_processes_on_one_trial_the_second_waits(tutseg, tmp_path, monkeypatch):
+    words = ["train", "otsu", "-d", "n=2", "-d", "size=32", "--size", 32, "--out", "out"]
+    hold = "import sys; from pathlib import Path; from tutseg.files import alone"
+    hold += "; lock = alone(Path(sys.argv[1])); lock.acquire(); print(flush=True); sys.stdin.read()"
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    holder = subprocess.Popen([sys.executable, "-c", hold, tmp_path / "out"], **pipes)
+    holder.stdout.readline()
+    told = []
+
+    def warn(what, **_):
+        told.append(what)
+        assert not (tmp_path / "out/config.json").exists()
+        holder.communicate()  # it lets go, and ends
+
+    monkeypatch.setattr("tutseg.training.run.warnings.warn", warn)
+    assert tutseg(*words).code == 0
+    assert len(told) == 1 and "another process is at out" in told[0]
+    assert not (tmp_path / "out/.lock").exists()
+
+
+def test_what_was_waited_for_is_not_made_again(tutseg, tmp_path, monkeypatch):
+    words = ["train", "otsu", "-d", "n=2", "-d", "size=32", "--size", 32, "--out", "out", "--json"]
+    first = tutseg(*words)
+    from tutseg.training import run
+
+    with monkeypatch.context() as late:  # the other one finished while this one was reading
+        late.setattr(run, "unchanged", lambda *_: None)
+        late.setattr(run, "_keep", lambda *_: pytest.fail("made again"))
+        assert tutseg(*words).out == first.out

@@ -207,21 +207,28 @@ def text_of(path: Path) -> str:
 
 
 def alone(folder: Path) -> "BaseFileLock":
-    """A context that holds a folder, which it makes, against other processes; a killed process lets go by itself."""
+    """A context that holds a folder, which it makes, against other processes; a killed process lets go by itself.
+
+    Who holds it may enter again, in the same thread.
+    """
     from filelock import FileLock
 
     folder.mkdir(parents=True, exist_ok=True)
-    return FileLock(folder / ".lock")
+    return FileLock(_lock_of(folder), is_singleton=True)
+
+
+def _lock_of(folder: Path) -> str:
+    return os.path.join(os.path.abspath(folder), ".lock")
 
 
 def held(folder: Path) -> bool:
     """Whether someone works in a folder now, `alone`."""
-    from filelock import Timeout
+    from filelock import FileLock, Timeout
 
-    if not folder.exists():
+    if not os.path.exists(_lock_of(folder)):
         return False
     try:
-        with alone(folder).acquire(blocking=False):
+        with FileLock(_lock_of(folder)).acquire(blocking=False):
             return False
     except Timeout:
         return True

@@ -7,7 +7,7 @@ from typing import Any
 from tutseg.files import alone
 from tutseg.training.display import Display
 from tutseg.training.evidence import Finished, read_run
-from tutseg.training.run import Run, finished, run_trial
+from tutseg.training.run import Run, run_trial, unchanged
 from tutseg.training.side_by_side import Answer, Call, Watcher, make_calls, processes
 from tutseg.training.spec import Spec, experiments, read_spec
 from tutseg.training.stamp import stamp_of
@@ -38,10 +38,10 @@ def run_trials(
     calls = [
         Call(name, _run_alone, (trial, root, device, places[name], keep_snapshots), trial.title, trial.cost)
         for name, trial in {trial.id: trial for trial in trials}.items()
-        if not finished(places[name], trial)
+        if not unchanged(places[name], trial, root)
     ]
     at_once = (jobs or processes(device)) if len(calls) > 1 else 1
-    lines = _Lines(trials, places)
+    lines = _Lines(trials, places, root)
     with Display(calls, at_once, "trials", lines=False) as display:
         make_calls(calls, at_once, display, lines)
     for error in lines.errors():
@@ -60,9 +60,9 @@ def _run_alone(
 class _Lines(Watcher):
     """Prints a line a trial, each as soon as it and all before it have ended."""
 
-    def __init__(self, trials: Sequence[Trial], places: dict[str, Path]) -> None:
+    def __init__(self, trials: Sequence[Trial], places: dict[str, Path], root: str | None) -> None:
         self.trials, self.printed = trials, 0
-        self.results = {trial.id: result for trial in trials if (result := finished(places[trial.id], trial))}
+        self.results = {trial.id: result for trial in trials if (result := unchanged(places[trial.id], trial, root))}
         self.failed: dict[str, Exception] = {}
         self._go_on()
 

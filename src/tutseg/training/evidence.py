@@ -25,7 +25,7 @@ from tutseg.data import DRAWN
 from tutseg.errors import InputError
 from tutseg.files import atomic_write, canonical_json, csv_rows, csv_text, project_root, runs_folder
 from tutseg.training.tasks import task_of
-from tutseg.training.trial import Trial, make_trial
+from tutseg.training.trial import Trial, make_trial, result_in
 
 RESULTS = "results"
 DOUBT_SCORES = "doubts.csv"  # in a run folder and in one of evidence
@@ -210,13 +210,18 @@ def _parsed(text: str) -> Any:
     return json.loads(text) if text.startswith("{") else text
 
 
+def _sound(folder: Path) -> dict[str, Any]:
+    if not (result := result_in(folder)):
+        raise InputError(f"{folder / 'result.json'} is damaged", "delete the folder and run the trial again")
+    return result
+
+
 def read_run(folder: Path, name: str = "") -> Finished:
     """A finished run folder as evidence, with every score of every picture; `name` is what a table calls its row."""
-    path = folder / "result.json"
+    path, result = folder / "result.json", _sound(folder)
     try:
-        result = json.loads(path.read_text())
         images: dict[str, Scores] = {view: {} for view in result["scores"]}
-        with (folder / "per_image.csv").open(newline="", encoding="utf-8") as file:
+        with (folder / "per_image.csv").open(newline="", encoding="utf-8", errors="surrogateescape") as file:
             for row in csv.DictReader(file):
                 for score in row.keys() - {"id", "view"}:
                     if row[score]:
@@ -236,7 +241,7 @@ def read_run(folder: Path, name: str = "") -> Finished:
             result["provenance"],
             f"runs/{folder.name}",
         )
-    except (OSError, KeyError, ValueError) as error:
+    except (OSError, KeyError, ValueError, TypeError) as error:
         raise InputError(f"{path} is damaged ({error})", "delete the folder and run the trial again") from error
 
 
@@ -271,7 +276,7 @@ def write_evidence(
         run = runs_folder() / trial.id
         if not (run / "result.json").exists():
             continue
-        result = json.loads((run / "result.json").read_text())
+        result = _sound(run)
         for use, data, options in (
             ("data", trial.data, trial.data_options),
             ("tested", trial.test_data, trial.test_options),
@@ -326,6 +331,7 @@ def _trial_rows(name: str, trial: Trial, result: dict[str, Any]) -> Iterator[dic
     about |= {f"seconds_{k}": v for k, v in result["seconds"].items()}
     # the fingerprint of the data must not take the place of the data's name
     about |= {"fingerprint" if k == "data" else k: v for k, v in result["provenance"].items() if k != "seed"}
+    about["command"] = trial.command  # without where the data was: that is nobody else's
     for view, scores in result["scores"].items():
         row = {"id": trial.id, "view": view}
         for score, ways in scores.items():

@@ -40,7 +40,7 @@ def run(job: Job) -> Outcome:
     seen = whole.take(sorted((*split.labelled, *split.unlabelled)))
     job.report("read", 1, 1)
     method = build_for(trial, job.inputs)
-    job.begin()
+    job.begin({"data": fingerprint_of(whole)})
     on_device = seen.to(fabric.device)
     train = TrainingSet(on_device, on_device)
     seconds = fit(method, train, trial, job.folder, fabric, lambda done, total: job.report("train", done, total))

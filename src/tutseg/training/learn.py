@@ -118,7 +118,7 @@ def learn(
     report("read", 1, 1)
     method = build_for(trial, job.inputs)
     check(method, parts)
-    job.begin()
+    job.begin(parts.origin)
     if parts.noise:  # kept for scoring: training sees the noisy masks alone
         atomic_write(folder / NOISE, lambda file: np.savez_compressed(file, **parts.noise))
     trained = fit(method, parts.train, trial, folder, job.fabric, lambda done, total: report("train", done, total))

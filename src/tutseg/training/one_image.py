@@ -144,7 +144,7 @@ def run(job: Job) -> Outcome:
         raise InputError(f"{trial.pictures} pictures of {trial.data}, which has {len(whole)}", "give fewer --pictures")
     at = np.linspace(0, len(whole) - 1, trial.pictures or len(whole)).round().astype(int)
     chosen = whole.take(at.tolist())
-    job.begin()
+    job.begin({"data": fingerprint_of(whole)})
     state = job.folder / "pictures.json"
     done = json_of(state) or {}
     left = [i for i, name in enumerate(chosen.ids) if name not in done]

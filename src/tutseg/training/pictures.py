@@ -2,26 +2,57 @@
 
 import json
 import os
+import warnings
 from functools import lru_cache
 from typing import Any
 
-from tutseg.data import open_source
+from tutseg.data import DRAWN, open_source
 from tutseg.data.leaks import as_words, check_split, near_pairs, perceptual_hash
 from tutseg.data.loader import Pictures, load_pictures
 from tutseg.data.splits import Split, split_pictures
 from tutseg.errors import InputError
-from tutseg.files import canonical_json
+from tutseg.files import canonical_json, sha256
 from tutseg.training.trial import FOLD, NO_TEST, Trial
 
 
 @lru_cache(maxsize=8)
-def _pictures(name: str, root: str | None, size: int, options: str, _here: str) -> Pictures:
+def _pictures(name: str, root: str | None, size: int, options: str, _files: str) -> Pictures:
     return load_pictures(open_source(name, root, **json.loads(options)), size)
 
 
 def pictures_of(name: str, root: str | None, size: int, options: dict[str, Any]) -> Pictures:
-    """A data set at one size, read once a process."""
-    return _pictures(name, root, size, canonical_json(options), os.getcwd())
+    """A data set at one size, read once a process unless its files change."""
+    return _pictures(name, root, size, canonical_json(options), _files_of(name, root, options))
+
+
+def _files_of(name: str, root: str | None, options: dict[str, Any]) -> str:
+    """Hash of the files behind a data set by path, size and time of change; empty for drawn pictures."""
+    if name in DRAWN:
+        return ""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # whoever reads the pictures says it
+        items = open_source(name, root, **options).items
+    seen = []
+    for item in items:
+        about = [(path.stat(), os.path.abspath(path)) for path in (item.image, item.mask) if path]
+        seen.append([item.id, item.group, item.label, *((p, s.st_size, s.st_mtime_ns, s.st_ino) for s, p in about)])
+    return sha256(canonical_json(seen))[:16]
+
+
+def files_behind(trial: Trial, root: str | None) -> str:
+    """Hash of the files that a trial reads, by path, size and time of change; empty if it draws all that it reads.
+
+    Equal ones are equal data without a picture being read; others may be, elsewhere.
+
+    Raises
+    ------
+    InputError
+        The data is not there.
+    """
+    found = _files_of(trial.data, root, trial.data_options)
+    if elsewhere := test_source(trial, root):
+        found += _files_of(*elsewhere, trial.test_options)
+    return found
 
 
 @lru_cache(maxsize=8)

@@ -1,12 +1,16 @@
 """From a trial to its finished run folder, and from a run folder back to a network that predicts."""
 
+import contextlib
 import csv
 import importlib
 import json
 import os
 import platform
+import shlex
 import shutil
 import subprocess
+import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -15,18 +19,25 @@ from typing import Any
 
 import numpy as np
 import torch
+from filelock import Timeout
 
 from tutseg import __version__
 from tutseg.errors import InputError
-from tutseg.files import atomic_write, csv_text, json_of, project_root, sha256
+from tutseg.files import alone, atomic_write, csv_text, json_of, project_root, sha256
 from tutseg.methods import build_method
 from tutseg.methods.base import Method
 from tutseg.training.checkpoint import load_weights
 from tutseg.training.fit import make_fabric, snapshot_path
+from tutseg.training.pictures import files_behind
 from tutseg.training.stamp import stamp_of
 from tutseg.training.start import hash_of, inputs_of
-from tutseg.training.tasks import Job, Report, task_of
-from tutseg.training.trial import Trial, make_trial
+from tutseg.training.tasks import Job, Outcome, Report, task_of
+from tutseg.training.trial import Trial, make_trial, result_in
+
+WRITTEN = (
+    "config.json", "state.pt", "log.csv", "noise.npz", "snapshots", "pictures.json", "maps", "images", "per_image.csv",
+    "weights.safetensors", "result.json",
+)  # fmt: skip
 
 
 def _quiet(stage: str, done: int, total: int) -> None:
@@ -63,8 +74,62 @@ def device_name(device: torch.device) -> str:
 
 def finished(folder: Path, trial: Trial) -> dict[str, Any] | None:
     """The result in `folder` if it is there and belongs to `trial`."""
-    result = json_of(folder / "result.json")
-    return result if result and result.get("id") == trial.id else None
+    result = result_in(folder)
+    return result if result and result["id"] == trial.id else None
+
+
+def unchanged(folder: Path, trial: Trial, root: str | None) -> dict[str, Any] | None:
+    """The result in `folder` if it belongs to `trial` and to the data as it is now, as far as its files tell.
+
+    They do where the trial draws its pictures, and where the files' paths, sizes and times are as they were. If not,
+    `run_trial` reads the pictures and compares those.
+    """
+    result = finished(folder, trial)
+    if not result:
+        return None
+    files = files_behind(trial, root)
+    return result if files == _config(folder)[1].get("files", "") else None
+
+
+def _config(folder: Path) -> tuple[dict[str, Any], dict[str, str]]:
+    """A run folder's trial, and what it was begun with: fingerprints of the data and of its files."""
+    fields = json_of(folder / "config.json") or {}
+    read = fields.pop("read", {})
+    return fields, read if isinstance(read, dict) else {}
+
+
+class _Done(Exception):
+    """The trial turns out to be finished."""
+
+
+def _same_data(folder: Path, recorded: dict[str, str], here: dict[str, str]) -> None:
+    for use, found in here.items():
+        if recorded.get(use, found) != found:
+            raise InputError(
+                f"{folder} was made from other data (fingerprint {recorded[use]}, here {found})",
+                f"give --out {shlex.quote(f'{folder}-{found[:8]}')} for a run of its own, or the data that it was made "
+                "from",
+            )
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold a run folder against other processes; say so where one is at it, and wait."""
+    try:
+        lock = alone(folder)
+        with contextlib.suppress(Timeout):
+            lock.acquire(blocking=False)
+    except OSError as error:
+        raise InputError(f"cannot write {folder} ({error.strerror})", "choose another --out") from error
+    if not lock.is_locked:
+        warnings.warn(f"another process is at {folder}: waiting for it", stacklevel=2)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        if lock.lock_counter == 1:  # else a caller holds it too
+            Path(lock.lock_file).unlink(missing_ok=True)
+        lock.release()
 
 
 @dataclass(frozen=True)
@@ -118,6 +183,9 @@ def run_trial(
 ) -> dict[str, Any]:
     """Run a trial and write its run folder; a finished one is returned as it is, an unfinished one goes on.
 
+    Either only if it was made from the data that is here now: the same pictures, masks and groups, wherever they lie.
+    Of two processes that are at one run folder, the second waits and then finds it finished.
+
     Parameters
     ----------
     trial : Trial
@@ -139,19 +207,50 @@ def run_trial(
         The content of ``result.json``.
     """
     folder = out or trial.folder
-    if result := finished(folder, trial):
+    if result := unchanged(folder, trial, root):
         return result
-    task = task_of(trial.method)
-    config = folder / "config.json"
-    if config.exists() and json_of(config) != trial.model_dump():
-        raise InputError(f"{folder} holds another trial", "choose another --out, or delete it")
+    config, fields = folder / "config.json", trial.model_dump()
+    if config.exists():
+        if _config(folder)[0] != fields:
+            raise InputError(f"{folder} holds another trial", "choose another --out, or delete it")
+    elif taken := [name for name in WRITTEN if os.path.lexists(folder / name)]:
+        raise InputError(f"{folder / taken[0]} is there already, and no run's", "choose another --out")
 
     fabric = make_fabric(device, trial.precision)
     torch.use_deterministic_algorithms(fabric.device.type == "cpu")
     torch.utils.deterministic.fill_uninitialized_memory = False  # a debugging aid that takes a quarter of a step
     inputs = inputs_of(trial)
-    begin = lambda: atomic_write(config, json.dumps(trial.model_dump(), indent=1))
-    outcome = importlib.import_module(task.module).run(Job(trial, folder, root, fabric, inputs, report, begin))
+    files = files_behind(trial, root)
+    with contextlib.ExitStack() as held:
+
+        def begin(origin: dict[str, str]) -> None:
+            held.enter_context(_alone(folder))
+            result = finished(folder, trial)
+            _same_data(folder, result["provenance"] if result else _config(folder)[1], origin)
+            read = {"read": {**origin, "files": files}} if files else {}
+            atomic_write(config, json.dumps(fields | read, indent=1))
+            if result:
+                raise _Done
+
+        job = Job(trial, folder, root, fabric, inputs, report, begin)
+        try:
+            outcome = importlib.import_module(task_of(trial.method).module).run(job)
+        except _Done:
+            return finished(folder, trial)
+        return _keep(trial, folder, root, fabric.device, inputs, outcome, keep_snapshots, report)
+
+
+def _keep(
+    trial: Trial,
+    folder: Path,
+    root: str | None,
+    device: torch.device,
+    inputs: dict[str, Path],
+    outcome: Outcome,
+    keep_snapshots: bool,
+    report: Report,
+) -> dict[str, Any]:
+    """Write what a run measured, the result last."""
     atomic_write(folder / "per_image.csv", csv_text(_rounded(outcome.rows)))
     weights = folder / "weights.safetensors"
     result = {
@@ -163,11 +262,11 @@ def run_trial(
         "seconds": {stage: round(seconds, 2) for stage, seconds in outcome.seconds.items()},
         **({"weights": hash_of(weights)} if weights.exists() else {}),
         "provenance": {
-            "command": trial.command,
+            "command": trial.command_at(root),
             "seed": trial.seed,
             **outcome.origin,
             **{f"input {role}": hash_of(path)[:16] for role, path in inputs.items()},
-            "device": device_name(fabric.device),
+            "device": device_name(device),
             "date": datetime.now(UTC).strftime("%Y-%m-%d"),
             "code": stamp_of(trial),
             **environment(),
@@ -197,7 +296,8 @@ def load_run(folder: Path) -> tuple[Method, Trial]:
     if not config.is_file():
         raise InputError(f"{folder} is no run folder (no config.json)", "give a folder that `tutseg train` wrote")
     try:
-        trial = make_trial(**json.loads(config.read_text()))
+        json.loads(config.read_text(encoding="utf-8"))
+        trial = make_trial(**_config(folder)[0])
     except (ValueError, TypeError) as error:
         raise InputError(f"{config} is damaged", "train again") from error
     weights = folder / "weights.safetensors"

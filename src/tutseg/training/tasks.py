@@ -78,7 +78,8 @@ class Job:
     report : callable
         Called with (stage, done, total), stage one of "read", "train", "score".
     begin : callable
-        To be called when what the trial reads is known to be sound: the run folder begins to exist.
+        To be called with the fingerprints of what was read, when it is known to be sound: the run folder begins to
+        exist, or is known to be of the same data.
     """
 
     trial: "Trial"
@@ -87,7 +88,7 @@ class Job:
     fabric: "Fabric"
     inputs: dict[str, Path]
     report: Report
-    begin: Callable[[], None]
+    begin: Callable[[dict[str, str]], None]
 
 
 @dataclass(frozen=True)

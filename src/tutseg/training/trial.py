@@ -1,5 +1,6 @@
 """A trial: everything that decides the numbers of one run, and the id that follows from it."""
 
+import os
 import re
 import shlex
 from pathlib import Path
@@ -7,8 +8,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from tutseg.data import DRAWN
 from tutseg.errors import InputError, unknown
-from tutseg.files import canonical_json, runs_folder, sha256
+from tutseg.files import canonical_json, json_of, runs_folder, sha256, yaml_of
 from tutseg.methods.cards import CARDS
 
 SCHEMA = 2
@@ -61,9 +63,9 @@ class Trial(BaseModel):
         gt=0,
     )
     net: str = _field("mobilenet-unet", "A name that `tutseg nets` lists.")
-    size: int = _field(96, "Input height and width in pixels.", gt=0)
+    size: int = _field(96, "Input height and width in pixels.", gt=0, le=4096)
     steps: int = _field(300, "Optimiser steps; 0 trains nothing: the network of input start is scored as it is.", ge=0)
-    batch: int = _field(16, "Pictures a step from each stream.", gt=0)
+    batch: int = _field(16, "Pictures a step from each stream.", gt=0, le=4096)
     fold: int = _field(0, "Test fold, 0 to 4.", ge=0, le=4)
     seed: int = _field(0, "Of labelled draw, initialisation and batches.", ge=0, le=2**63 - 1)
     protocol: Literal["honest", "paper", "without-kin", "with-kin", "with-itself"] = _field(
@@ -71,15 +73,15 @@ class Trial(BaseModel):
         "honest (folds by group, a validation part, nested labelled subsets), paper (DME-FD's counts), or, to see what "
         "a leak is worth, one test part without-kin, with-kin (others of its groups) or with-itself in training.",
     )
-    lr: float = _field(1e-3, "Learning rate of AdamW.", gt=0)
-    weight_decay: float = _field(0.01, "Weight decay of AdamW.", ge=0)
+    lr: float = _field(1e-3, "Learning rate of AdamW.", gt=0, allow_inf_nan=False)
+    weight_decay: float = _field(0.01, "Weight decay of AdamW.", ge=0, allow_inf_nan=False)
     schedule: Literal["cosine", "step", "one-cycle"] = _field(
         "cosine",
         "cosine to zero, step (DME-FD's: halved after 50 of 80 epochs) or one-cycle (a linear rise over the first 15 % "
         "of the steps, then a cosine, which bears a higher --lr).",
     )
     augment: Literal["weak", "strong"] = _field("weak", "Labelled pictures: weak (flips) or strong (and colour).")
-    evaluations: int = _field(1, "Evenly spaced points at which weights are kept to choose among.", gt=0)
+    evaluations: int = _field(1, "Evenly spaced points at which weights are kept to choose among.", gt=0, le=1000)
     precision: Literal["32-true", "bf16-mixed"] = _field("32-true", "32-true or bf16-mixed.")
     pretrained: bool = _field(False, "ImageNet weights for the encoder.")
     inputs: dict[str, Annotated[str, AfterValidator(_pinned)]] = _field(
@@ -144,10 +146,32 @@ class Trial(BaseModel):
         words = ["tutseg", "train", self.method]
         for name, value in self.given.items():
             if isinstance(value, dict):
-                words += [word for key, item in value.items() for word in (flag_of(name), f"{key}={_plain(item)}")]
+                written = _plain if name == "inputs" else _as_yaml
+                words += [word for key, item in value.items() for word in (flag_of(name), f"{key}={written(item)}")]
             elif name != "method":
                 words += [flag_of(name)] if value is True else [flag_of(name), _plain(value)]
         return shlex.join(words)
+
+    def command_at(self, root: str | None) -> str:
+        """The `command` with where the data is, which is no field of the trial: `root`, or ``$TUTSEG_DATA``."""
+        root = root or os.environ.get("TUTSEG_DATA")
+        if not root or {self.data, self.test_data} <= {*DRAWN, ""}:
+            return self.command
+        return shlex.join([*shlex.split(self.command), "--root", os.path.abspath(root)])
+
+
+def result_in(folder: Path) -> dict[str, Any] | None:
+    """The result of a run folder; None where there is none, or a damaged one."""
+    result = json_of(folder / "result.json")
+    try:
+        sound = isinstance(result["id"], str) and isinstance(result["trial"], dict) and result["scores"].items()
+        cells = [cell for scores in result["scores"].values() for ways in scores.values() for cell in ways.values()]
+        numbers = [*result["seconds"].values(), *result["n"].values(), *(cell["mean"] for cell in cells)]
+        sound = sound and all(isinstance(number, int | float) for number in numbers)
+        sound = sound and isinstance(result["provenance"], dict) and isinstance(result["selection"], dict)
+    except (TypeError, KeyError, AttributeError):
+        return None
+    return result if sound else None
 
 
 def _same_numbers(value: Any) -> Any:
@@ -168,6 +192,18 @@ def _plain(value: Any) -> str:
     if isinstance(value, float) and value.is_integer() and value > 1:
         value = int(value)
     return value if isinstance(value, str) else canonical_json(value)
+
+
+def _as_yaml(value: Any) -> str:
+    """A value as the command line reads it; a text that would be read as something else stands in quotes."""
+    if isinstance(value, str):
+        try:
+            if yaml_of("", value) == value:
+                return value
+        except InputError:
+            pass
+        return canonical_json(value)
+    return _plain(value)
 
 
 def make_trial(**fields: Any) -> Trial:
