@@ -53,13 +53,15 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> InputError:
 
 
 def as_input_error(error: BaseException) -> InputError | None:
-    """An error that is no fault of the program (no memory, a file or stream that the system refuses); else None."""
+    """An error that is no fault of the program (no memory, a file that the system refuses, a batch of 1); else None."""
     if isinstance(error, InputError):
         return error
     if isinstance(error, MemoryError) or (
         isinstance(error, RuntimeError) and any(sign in str(error) for sign in _NO_MEMORY)
     ):
         return InputError("there is not enough memory", "take a smaller --size or --batch, smaller or fewer pictures")
+    if isinstance(error, ValueError) and "more than 1 value per channel" in str(error):
+        return InputError("a batch of one picture of this size leaves nothing to normalise", "use --batch 2 or more")
     if isinstance(error, OSError):
         where = "its output" if error.filename is None else os.fsdecode(error.filename)
         return InputError(f"the system refuses {where} ({error.strerror or error})", "correct the path, or make room")

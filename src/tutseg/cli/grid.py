@@ -33,7 +33,7 @@ def grid(
         int | None, typer.Option(min=1, help="Trials at once; else $TUTSEG_JOBS, or one a core, or one on a GPU.")
     ] = None,
     gpus: Annotated[int, typer.Option(min=0, help="GPUs that they share, one a trial (snakemake).")] = 0,
-    retries: Annotated[int, typer.Option(min=0, help="Further attempts at a trial that fails.")] = 1,
+    retries: Annotated[int, typer.Option(min=0, max=100, help="Further attempts at a trial that fails.")] = 1,
     status: Annotated[
         bool, typer.Option("--status", help="Only say what is done and how long the rest takes.")
     ] = False,
@@ -88,7 +88,12 @@ def grid(
     if not (k.isdecimal() and n.isdecimal() and int(k) < int(n)):
         raise InputError(f"--shard {shard} is no share", "write k/n with 0 <= k < n, such as 0/4")
     if dry_run:
-        rows = [{"name": t.id, "state": s, "command": t.command} for t, s, _ in work.states(trials) if s != "done"]
+        work.check_runnable(trials)
+        rows = [
+            {"name": t.id, "state": s, "command": t.command_at(folder)}
+            for t, s, _ in work.states(trials)
+            if s != "done"
+        ]
         show(rows, as_json, f"{trials.name}: {len(rows)} of {len(trials.trials)} trials would run")
         if executor == "snakemake":
             work.run_snakemake(trials, spec, folder, device, jobs or 1, gpus, retries, profile, dry_run=True)
@@ -113,5 +118,5 @@ def grid(
         show([shown], as_json, trials.name, columns)
     errors = {row["name"]: row["error"] for row in work.failures(trials)}
     for trial in [t for t in trials.trials if t.id in errors] if failed is None else failed:
-        print(f"failed: {trial.id}: {errors.get(trial.id, 'killed')} ({trial.command})", file=sys.stderr)
+        print(f"failed: {trial.id}: {errors.get(trial.id, 'killed')} ({trial.command_at(folder)})", file=sys.stderr)
     raise typer.Exit(1 if failed else 0)

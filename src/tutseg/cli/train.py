@@ -174,7 +174,7 @@ def segment(
     out: Annotated[Path, typer.Option(help="Folder for the masks.")],
     option: Pairs = None,
     rule: Annotated[str, typer.Option(help="Which cluster is the lesion: darkest, central or contrast.")] = "darkest",
-    size: Annotated[int, typer.Option(min=32, help="Pictures are squashed to this height and width.")] = 256,
+    size: Annotated[int, typer.Option(min=32, max=4096, help="Pictures are squashed to this height and width.")] = 256,
     overwrite: Overwrite = False,
     device: Device = "auto",
 ) -> None:

@@ -42,17 +42,14 @@ def open_source(name: str, root: str | Path | None = None, /, **options: Any) ->
     """
     if name in DRAWN:
         drawn = import_module("tutseg.data.synth").Synth
-        check_options(name, drawn, options, skip=("style",))
-        return drawn(**{"n": DRAWN_COUNT, "style": name, **options})
-    if name not in source_names():
-        raise unknown("data", name, source_names())
-    read = reader(name)
-    check_options(name, read, options, skip=("root",))
-    return read(find_root(name, root), **options)
+        return drawn(**{"n": DRAWN_COUNT, "style": name, **checked_options(name, options)})
+    return reader(name)(find_root(name, root), **checked_options(name, options))
 
 
 def reader(name: str) -> Callable[..., "Source"]:
     """The function that reads a real data set or a folder, ``reader(name)(root, **options)``."""
+    if name not in source_names():
+        raise unknown("data", name, source_names())
     module, function = (READERS[name].target if name in READERS else "tutseg.data.read_folder:folder").split(":")
     return getattr(import_module(module), function)
 
@@ -95,9 +92,30 @@ def find_root(name: str, root: str | Path | None = None, told: bool = True) -> P
     )
 
 
-def check_options(name: str, target: Callable, options: dict, skip: tuple[str, ...]) -> None:
-    """Refuse options of a data set that the function `target`, which opens it, does not have."""
-    known = [option for option in inspect.signature(target).parameters if option not in skip]
-    for option in options:
+def checked_options(name: str, options: dict[str, Any]) -> dict[str, Any]:
+    """A data set's options as its reader takes them; nothing is read.
+
+    Raises
+    ------
+    InputError
+        Unknown data, an unknown option, or a value of another type.
+    """
+    if name in DRAWN:
+        return check_options(name, import_module("tutseg.data.synth").Synth, options, skip=("style",))
+    return check_options(name, reader(name), options, skip=("root",))
+
+
+def check_options(name: str, target: Callable, options: dict[str, Any], skip: tuple[str, ...]) -> dict[str, Any]:
+    """Options of a data set as the function `target`, which opens it, takes them, without others and of its types."""
+    from pydantic import TypeAdapter, ValidationError
+
+    known = {key: each for key, each in inspect.signature(target).parameters.items() if key not in skip}
+    found = {}
+    for option, value in options.items():
         if option not in known:
             raise unknown(f"option of data {name}", option, known or ["(none)"])
+        try:
+            found[option] = TypeAdapter(known[option].annotation).validate_python(value)
+        except ValidationError as error:
+            raise InputError(f"data {name}: {option} = {value!r}", error.errors()[0]["msg"]) from error
+    return found

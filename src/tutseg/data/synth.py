@@ -12,6 +12,7 @@ from tutseg.errors import InputError, unknown
 
 STYLES = ("synth", "synth-wild")
 CLINICS = ("a", "b")
+LARGEST, MOST, MOST_ANNOTATORS = 4096, 1_000_000, 100  # pixels a side, pictures
 KINDS = {
     "dermoscopy": "tutseg.data.draw_dermoscopy",
     "lung-ct": "tutseg.data.draw_lung",
@@ -100,8 +101,14 @@ class Synth:
     ) -> None:
         if size < 32:
             raise InputError(f"size {size} is too small to draw", "use 32 or more")
+        if size > LARGEST:
+            raise InputError(f"size {size} is too large to draw", f"use {LARGEST} or less")
         if n < 1:
             raise InputError(f"n {n} draws nothing", "use 1 or more")
+        if n > MOST:
+            raise InputError(f"n {n} is more than can be numbered", f"use {MOST} or less")
+        if isinstance(annotators, int) and not 0 <= annotators <= MOST_ANNOTATORS:
+            raise InputError(f"annotators {annotators} cannot be", f"use 0 to {MOST_ANNOTATORS}")
         if style not in STYLES:
             raise unknown("style", style, STYLES)
         if clinic is not None and clinic not in CLINICS:

@@ -25,23 +25,26 @@ steps is its parent tested elsewhere, so of such a one the parent has every fiel
 """
 
 import itertools
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from tutseg import methods, nets
+from tutseg.data import source_names
 from tutseg.errors import InputError, unknown
-from tutseg.files import project_root
+from tutseg.files import project_root, yaml_of
 from tutseg.training.evidence import RESULTS
 from tutseg.training.tasks import task_of
 from tutseg.training.trial import Trial, make_trial
 
-FIELDS = ("name", "paper", "about", "defaults", "grid", "also", "scales", "keep", "maps")
-SCALE_FIELDS = ("options_of", "rows", "only", "grid")  # a scale's own; its others are fields of the trials
-BLOCK_FIELDS = ("name", "defaults", "grid")
+FIELDS = {
+    "name": str, "paper": str, "about": str, "defaults": dict, "grid": dict, "also": list, "scales": dict, "keep": dict,
+    "maps": int,
+}  # fmt: skip
+SCALE_FIELDS = {"options_of": dict, "rows": dict, "only": list, "grid": dict}  # its others are fields of the trials
+BLOCK_FIELDS = {"name": str, "defaults": dict, "grid": dict}
 INHERITED = ("net", "size", "seed")  # what a parent has from a child that is trained
 NOT_TRAINED = ("labelled", "net", "steps", "batch", "fold", "protocol", "lr", "weight_decay", "schedule", "augment",
                "evaluations", "precision", "pretrained", "test", "test_data", "test_options", "scored", "noise",
@@ -116,26 +119,44 @@ def results_of(spec: Spec) -> Path:
 
 def _load(path: Path) -> dict[str, Any]:
     try:
-        spec = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise InputError(
             f"cannot read {path} ({error.strerror})", "give a spec, such as those in experiments"
         ) from error
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is not UTF-8", "save it as UTF-8") from error
-    except yaml.YAMLError as error:
-        raise InputError(f"{path} is not YAML ({str(error).splitlines()[0]})", "correct the file") from error
+    spec = yaml_of(str(path), text)
     if not isinstance(spec, dict):
         raise InputError(f"{path} is no spec", "it needs at least `grid`, or `also` with blocks")
-    _known_fields(path, spec, FIELDS)
-    for name, kind in {"name": str, "paper": str, "about": str, "defaults": dict, "grid": dict, "also": list,
-                       "scales": dict, "keep": dict, "maps": int}.items():  # fmt: skip
-        if name in spec and not isinstance(spec[name], kind):
-            raise InputError(f"{path}: {name} is {spec[name]!r}", f"it must be a {_KINDS[kind]}")
+    _fields_fit(path, spec, FIELDS)
+    for name in ("name", "paper"):
+        if not re.fullmatch(r"[^/\\]*", spec.get(name, "")) or spec.get(name) in ("", ".", ".."):
+            raise InputError(f"{path}: {name} is {spec[name]!r}", "it names a folder of results: give a plain word")
+    for block in spec.get("also", []):
+        _fields_fit(path, block, BLOCK_FIELDS)
+    for scale in spec.get("scales", {}).values():
+        scale = _mapping(path, scale)
+        _fields_fit(path, {name: scale[name] for name in SCALE_FIELDS if name in scale}, SCALE_FIELDS)
+    for view, scores in spec.get("keep", {}).items():
+        if not isinstance(scores, list) or not all(isinstance(score, str) for score in scores):
+            raise InputError(f"{path}: keep has {view!r}: {scores!r}", "it must be a list of scores")
     return spec
 
 
-_KINDS = {str: "text (put it in quotes)", dict: "mapping", list: "list", int: "whole number"}
+def _fields_fit(path: Path, block: Any, known: dict[str, type]) -> None:
+    """Whether a part of a spec has known fields alone, each of its kind."""
+    if not isinstance(block, dict):
+        raise InputError(f"{path}: '{block}' is no block", f"a block has {' and '.join(known)}")
+    for name, value in block.items():
+        if name not in known:
+            raise unknown(f"field in {path}", name, known)
+        kind = known[name]
+        if not isinstance(value, kind) or (kind is int and (isinstance(value, bool) or value < 0)):
+            raise InputError(f"{path}: {name} is {value!r}", f"it must be a {_KINDS[kind]}")
+
+
+_KINDS = {str: "text (put it in quotes)", dict: "mapping", list: "list", int: "whole number from 0 on"}
 
 
 def read_spec(path: Path, scale: str = "") -> Spec:
@@ -167,12 +188,12 @@ def read_spec(path: Path, scale: str = "") -> Spec:
 
     def add(fields: dict[str, Any]) -> Trial:
         fields = dict(fields)
-        cut = (smaller or {}).get(fields.get("method"), {})
-        fields["options"] = {**cut, **(fields.get("options") or {})}
+        cut = _mapping(path, (smaller or {}).get(str(fields.get("method"))))
+        fields["options"] = {**cut, **_mapping(path, fields.get("options"))}
         inherited = INHERITED if fields.get("steps") != 0 else fields.keys() - {"inputs"}
         own = {name: fields[name] for name in inherited if name in fields}
         before = {role: add({**own, **given}) if isinstance(given, dict) else given
-                  for role, given in (fields.get("inputs") or {}).items()}  # fmt: skip
+                  for role, given in _mapping(path, fields.get("inputs")).items()}  # fmt: skip
         fields["inputs"] = {role: each.id if isinstance(each, Trial) else each for role, each in before.items()}
         trial = make_trial(**fields)
         check(trial)
@@ -182,12 +203,12 @@ def read_spec(path: Path, scale: str = "") -> Spec:
         return trials.setdefault(trial.id, trial)
 
     for block in blocks + spec.get("also", []):
-        _known_fields(path, block, BLOCK_FIELDS)
         name = block.get("name", "")
         if kept is not None and name not in kept:
             continue
         fixed = {**shared, **_mapping(path, block.get("defaults")), **_mapping(path, (by_row or {}).get(name))}
         own = _mapping(path, block.get("grid"))
+        _of_one_kind(path, own.get("method"))
         for point in _points(path, {**own, **{key: value for key, value in (values or {}).items() if key in own}}):
             trial = add({**fixed, **point})
             rows.setdefault(trial.id, _row(path, name, trial))
@@ -214,12 +235,15 @@ def _mapping(path: Path, value: Any) -> dict[str, Any]:
     return value or {}
 
 
-def _known_fields(path: Path, block: Any, known: tuple[str, ...]) -> None:
-    if not isinstance(block, dict):
-        raise InputError(f"{path}: '{block}' is no block", f"a block has {' and '.join(known)}")
-    for field_ in block:
-        if field_ not in known:
-            raise unknown(f"field in {path}", str(field_), known)
+def _of_one_kind(path: Path, names: Any) -> None:
+    """Trained methods and those of one image are no rows of one table: they have other fields and other test parts."""
+    known = [name for name in map(str, names) if name in methods.CARDS] if isinstance(names, list) else []
+    alone = [name for name in known if not task_of(name).trains]
+    if alone and len(alone) < len(known):
+        raise InputError(
+            f"{path}: method {alone[0]} segments one image, others of its block are trained",
+            "give it a block of its own",
+        )
 
 
 def _points(path: Path, grid: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -237,9 +261,11 @@ def check(trial: Trial) -> None:
     Raises
     ------
     InputError
-        Unknown method, net or label noise, or a field that means nothing to the method's task.
+        Unknown method, net, data or label noise, or a field that means nothing to the method's task.
     """
-    for kind, name, known in (("method", trial.method, methods.CARDS), ("net", trial.net, nets.CARDS)):
+    kinds = [("method", trial.method, methods.CARDS), ("net", trial.net, nets.CARDS)]
+    kinds += [("data", name, source_names()) for name in (trial.data, trial.test_data) if name]
+    for kind, name, known in kinds:
         if name not in known:
             raise unknown(kind, name, known)
     if trial.noise:

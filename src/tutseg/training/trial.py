@@ -218,7 +218,7 @@ def make_trial(**fields: Any) -> Trial:
     for name in fields:
         if name not in Trial.model_fields:
             raise unknown("trial field", name, Trial.model_fields)
-    card = CARDS.get(fields.get("method"))
+    card = CARDS.get(str(fields.get("method")))
     one_image = card is not None and card.kind == "one-image"
     if fields.get("data") == "folder" and not one_image:
         fields = {"labelled": 1.0, **fields}

@@ -14,12 +14,12 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from tutseg.errors import InputError, Stopped
-from tutseg.files import alone, atomic_write, held, json_of, runs_folder
+from tutseg.errors import InputError, Stopped, as_input_error
+from tutseg.files import alone, atomic_write, canonical_json, held, json_of, runs_folder
 from tutseg.training.side_by_side import Call, Watcher, make_calls
 from tutseg.training.spec import Spec
 from tutseg.training.tasks import task_of
-from tutseg.training.trial import Trial
+from tutseg.training.trial import Trial, result_in
 
 if TYPE_CHECKING:
     from tutseg.training.run import Run
@@ -34,10 +34,10 @@ def states(spec: Spec) -> Iterator[tuple[Trial, str, float]]:
     """Each trial with "done", "failed", "started" or "missing", and its measured seconds (0 unless done)."""
     for trial in spec.trials:
         folder = runs_folder() / trial.id
-        if result := json_of(folder / "result.json"):
-            yield trial, "done", sum(result["seconds"].values())
-        elif (folder / "failed.json").exists():
+        if (folder / "failed.json").exists():
             yield trial, "failed", 0.0
+        elif result := result_in(folder):
+            yield trial, "done", sum(result["seconds"].values())
         else:
             begun = any((folder / name).exists() for name in ("state.pt", "pictures.json"))
             yield trial, "started" if begun else "missing", 0.0
@@ -80,7 +80,7 @@ def failures(spec: Spec) -> list[dict[str, str]]:
     return [
         {
             "name": trial.id,
-            "error": json.loads((runs_folder() / trial.id / "failed.json").read_text())["error"],
+            "error": str((json_of(runs_folder() / trial.id / "failed.json") or {}).get("error", "unknown")),
             "command": trial.command,
         }
         for trial, state, _ in states(spec)
@@ -93,11 +93,12 @@ def _attempt(trial: Trial, root: str | None, device: str, report: Report) -> boo
 
     Every start is a line of ``attempts.jsonl``.
     """
-    from tutseg.training.run import finished, run_trial
+    from tutseg.training.run import run_trial, unchanged
 
     folder = runs_folder() / trial.id
     with alone(folder):
-        if finished(folder, trial):
+        if unchanged(folder, trial, root):
+            (folder / "failed.json").unlink(missing_ok=True)
             return True
         start = {"at": time.time(), "host": platform.node(), "pid": os.getpid()}
         with open(folder / "attempts.jsonl", "a") as log:
@@ -107,21 +108,46 @@ def _attempt(trial: Trial, root: str | None, device: str, report: Report) -> boo
         except Stopped:
             raise
         except Exception as error:
-            fault = {"error": str(error) or type(error).__name__, "type": type(error).__name__, **start}
+            said = str(as_input_error(error) or error) or type(error).__name__
+            fault = {"error": said, "type": type(error).__name__, **start}
             atomic_write(folder / "failed.json", json.dumps(fault))
             return False
         (folder / "failed.json").unlink(missing_ok=True)
         return True
 
 
-def _check_methods(spec: Spec) -> None:
-    """A network or an input that a method lacks should be met before the first trial, not after a night of them."""
-    from tutseg.methods import check_inputs, check_net  # torch with it, which reading a spec does without
+def check_runnable(spec: Spec) -> None:
+    """What cannot run should be met before the first trial, not after a night of them.
 
+    Each method is built once with its options, its net and its size, without memory for the weights. Whether real data
+    is here is not asked: the trials may run elsewhere.
+
+    Raises
+    ------
+    InputError
+        A network or an input that a method lacks, a size that the net refuses, a bad option of method or data.
+    """
+    import torch  # reading a spec does without
+
+    from tutseg.data import DRAWN, checked_options, open_source
+    from tutseg.methods import build_method, check_inputs, check_net
+
+    seen = set()
     for trial in spec.trials:
-        if task_of(trial.method).trains and trial.steps:
-            check_net(trial.method, trial.net, trial.pretrained)
+        for name, options in ((trial.data, trial.data_options), (trial.test_data, trial.test_options)):
+            if name in DRAWN:
+                open_source(name, None, **options)
+            elif name:
+                checked_options(name, options)
+        if (trains := task_of(trial.method).trains) and trial.steps:
             check_inputs(trial.method, trial.inputs)
+        of_net = {"net": trial.net, "size": trial.size, "pretrained": False} if trains else {}
+        if trains:
+            check_net(trial.method, trial.net, trial.pretrained)
+        if (key := canonical_json([trial.method, of_net, trial.options])) not in seen:
+            with torch.device("meta"):
+                build_method(trial.method, **of_net, **trial.options)
+            seen.add(key)
 
 
 class _Failed(Exception):
@@ -147,8 +173,9 @@ def run_serial(
 ) -> list[Trial]:
     """Run every trial that is not done, cheapest first, `jobs` at once; a failure is recorded and the rest go on.
 
-    What another process is at is left for last, so several may work on one spec. What a trial is made from runs
-    first; of several processes one runs it and the others wait.
+    A trial is done on the data as it is now: `tutseg.training.run.run_trial` looks at one again whose files are not as
+    they were. What another process is at is left for last, so several may work on one spec. What a trial is made from
+    runs first; of several processes one runs it and the others wait.
 
     Parameters
     ----------
@@ -168,14 +195,17 @@ def run_serial(
     list of Trial
         Those that failed; each has ``failed.json`` in its run folder.
     """
-    _check_methods(spec)
+    from tutseg.training.run import unchanged
+
+    check_runnable(spec)
     k, n = shard
     cheapest_first = sorted(states(spec), key=lambda item: item[0].cost)
-    todo = [trial for trial, state, _ in cheapest_first[k::n] if state != "done"]
+    done = {t.id for t, state, _ in cheapest_first if state == "done" and unchanged(runs_folder() / t.id, t, root)}
+    todo = [trial for trial, *_ in cheapest_first[k::n] if trial.id not in done]
     calls: dict[str, Call] = {}
     for trial in todo:
         for each in (*ancestors(spec, trial), trial):
-            if not json_of(runs_folder() / each.id / "result.json"):
+            if each.id not in done:
                 made_from = tuple(parent.id for parent in spec.parents.get(each.id, ()))
                 args = (attempt, retries, each, root, device)
                 calls.setdefault(each.id, Call(each.id, _try, args, each.title, each.cost, made_from))
@@ -266,7 +296,7 @@ def run_snakemake(
     todo = [trial.id for trial, state, _ in states(spec) if state != "done"]
     if not todo:
         return []
-    _check_methods(spec)
+    check_runnable(spec)
     runs = runs_folder().resolve()
     place = runs / ".grid"
     config = {
@@ -305,4 +335,4 @@ def finished_runs(spec: Spec) -> "list[Run]":
     from tutseg.training.run import Run
 
     done = [runs_folder() / trial.id for trial, state, _ in states(spec) if state == "done"]
-    return [Run(folder, json.loads((folder / "result.json").read_text())) for folder in done]
+    return [Run(folder, result) for folder in done if (result := result_in(folder))]
