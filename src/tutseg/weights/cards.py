@@ -94,6 +94,17 @@ _FILES = (
         licence="MIT",
     ),
     WeightsCard(
+        name="sam-s",
+        content="a small Segment Anything, drawn scenes of lesions",
+        place="book",
+        file="weights/sam-s.safetensors",
+        source="tutseg grid experiments/sam-kd/teacher.yaml",
+        licence="CC-BY-4.0",
+        sha256="a1a26caeb034773b2a3364eb6ebbdc1594f5b7b6c24d96a03fbcde82e3259532",
+        size=2_313_088,
+        tensors=202,
+    ),
+    WeightsCard(
         name="sam-b",
         content="Segment Anything, ViT-B, SA-1B",
         place="folder",
