@@ -90,6 +90,8 @@ def test_list_says_what_is_here_missing_and_broken(tmp_path):
     assert rows["ph2"]["state"] == "missing" and rows["ph2"]["get"].startswith("https://")
     assert rows["synth"]["state"] == "drawn"
     assert {row["state"] for row in list_data(None)} == {"drawn", "missing"}
+    with pytest.warns(UserWarning, match="nowhere is no folder"):
+        assert {row["state"] for row in list_data(tmp_path / "nowhere")} == {"drawn", "missing"}
 
 
 @pytest.mark.parametrize("name", ["kvasir-seg", "synapse", "kaggle-lung", "breastmnist", "ph2", "chest-xray"])

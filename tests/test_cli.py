@@ -205,6 +205,8 @@ def test_drawn_pictures_are_a_folder_data_set(tutseg, tmp_path):
     assert tutseg("data", "synth", "--n", 3, "--size", 32, "--out", "drawn").out == "3 pictures in drawn\n"
     said = tutseg("data", "verify", "folder", "--root", "drawn", "--json")
     assert said.code == 0 and not [row for row in json.loads(said.out) if row["severity"] == "error"]
+    said = tutseg("data", "verify", "folder", "--root", "drawn", "-d", "label=1")
+    assert said.code == 2 and "did you mean labels" in said.err
     next((tmp_path / "drawn/masks").iterdir()).write_bytes(b"no picture")
     said = tutseg("data", "verify", "folder", "--root", "drawn", "--json")
     assert said.code == 1 and [row for row in json.loads(said.out) if row["severity"] == "error"]

@@ -201,12 +201,13 @@ def test_one_broken_picture_among_many(tutseg, here, trained, command):
     whole = (here / "images/p00.jpg").read_bytes()
     for name, content in {"cut.jpg": whole[:200], "empty.png": b"", "text.png": b"<html>", "z.jpg": whole}.items():
         (here / "images" / name).write_bytes(content)
+    (here / "images/gone.jpg").symlink_to("nothing.jpg")
     words = OTSU if command == "segment" else ["predict", trained, "--overlay"]
     said = tutseg(*words, here / "images", "--out", here / "out")
     assert said.code == 1 and said.out.strip() == f"4 masks in {here / 'out'}"
     *listed, last = said.err.splitlines()
-    assert [Path(line.split()[1]).name for line in listed] == ["cut.jpg", "empty.png", "text.png"]
-    assert all(line.startswith("failed: ") for line in listed) and last == "tutseg: 3 of 7 pictures have no mask"
+    assert [Path(line.split()[1]).name for line in listed] == ["cut.jpg", "empty.png", "gone.jpg", "text.png"]
+    assert all(line.startswith("failed: ") for line in listed) and last == "tutseg: 4 of 8 pictures have no mask"
     masks = {path.name for path in (here / "out").iterdir() if not path.stem.endswith("_overlay")}
     assert masks == {"p00.png", "p01.png", "p02.png", "z.png"}
     (here / "images/cut.jpg").write_bytes(whole)  # mended: the same command goes on

@@ -418,7 +418,7 @@ def test_init_says_what_it_understood(tutseg, mine, tmp_path):
 
 def test_the_mosaic_is_written_beside_the_folder_and_over_nothing(tutseg, mine, monkeypatch):
     monkeypatch.chdir(mine)
-    assert tutseg("data", "init", ".").code == 0
+    assert "--out ../mine-predicted" in tutseg("data", "init", ".").out
     monkeypatch.chdir(mine)
     assert (mine.parent / "mine-overview.png").exists()
     (mine.parent / "mine-overview.png").write_text("mine")
@@ -426,6 +426,28 @@ def test_the_mosaic_is_written_beside_the_folder_and_over_nothing(tutseg, mine, 
     assert said.code == 2 and "mine-overview.png is there already" in said.err
     assert (mine.parent / "mine-overview.png").read_text() == "mine"
     assert "look.png" in tutseg("data", "init", mine, "--out", "look.png").out
+
+
+def test_init_gives_commands_that_can_run(tutseg, mine):
+    for i in range(10, 20):
+        (mine / f"images/p{i}.jpg").unlink()
+    next_ = lambda *words: json.loads(tutseg("data", "init", *words, "--json").out)["next"]
+    assert next_("mine")[0] == "tutseg train supervised --data folder --root mine"  # nothing for dme-fd to learn from
+    assert next_("mine")[1] == "tutseg predict runs/ID PICTURES --out mine-predicted"
+    for i in range(3, 10):
+        (mine / f"masks/p0{i}.png").unlink()
+    assert next_("mine") == [
+        "tutseg train dme-fd --data folder --root mine --test none",
+        "tutseg predict runs/ID mine --rest --out mine-predicted",
+    ]
+    trained(tutseg(*next_("mine")[0].split()[1:], "--size", 32, "--steps", 1, "--net", "unet-s"))
+
+
+def test_masks_that_are_all_empty_are_a_warning(tutseg, mine):
+    for path in (mine / "masks").iterdir():
+        Image.new("L", (48, 40)).save(path)
+    (found,) = json.loads(tutseg("data", "init", "mine", "--json").out)["findings"]
+    assert (found["severity"], found["message"]) == ("warning", "10 of 10 masks are empty")
 
 
 def test_the_mosaic_shows_outlines(tutseg, mine):

@@ -53,21 +53,19 @@ def data_init(
     as_json: Json = False,
 ) -> None:
     import json
-    import os
 
     from tutseg.data.made import check_free, save_made
-    from tutseg.data.overview import commands, look, rows, to_show
+    from tutseg.data.overview import beside, commands, look, rows, to_show
     from tutseg.report.pictures import mosaic
 
-    where = folder.resolve()
-    out = out or Path(os.path.relpath(where.parent / f"{where.name}-overview.png"))
+    out = out or Path(beside(folder, "overview.png"))
     check_free({out: "data init"}, overwrite=overwrite)
     options = values(option)
     with bar("pictures") as report:
         seen, source = look(folder, lambda done, total: report("read", done, total), **options)
     if source:
         save_made(mosaic(source, to_show(source)), out, "data init")
-        seen |= {"mosaic": str(out), "next": commands(folder, option or [])}
+        seen |= {"mosaic": str(out), "next": commands(folder, option or [], seen)}
     if as_json:
         print(json.dumps(seen, indent=1))
     else:

@@ -77,7 +77,8 @@ def find_root(name: str, root: str | Path | None = None, told: bool = True) -> P
         root, told = base, False
     root = Path(root)
     if not root.is_dir():
-        raise InputError(f"root {root} does not exist", f"give --root a folder that holds data {name}")
+        fault = "is a file" if root.exists() else "does not exist"
+        raise InputError(f"root {root} {fault}", f"give --root a folder that holds data {name}")
     if name == "folder":
         return root
     card = READERS[name]

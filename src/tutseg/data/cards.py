@@ -1,6 +1,7 @@
 """Cards of the data sets: what each is, where to ask for it, what its folder looks like and what is wrong with it."""
 
 import os
+import warnings
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
@@ -126,6 +127,8 @@ def list_data(root: str | Path | None = None) -> list[dict]:
         `official` those of all official parts.
     """
     root = root or os.environ.get("TUTSEG_DATA")
+    if root and not Path(root).is_dir():
+        warnings.warn(f"root {root} is no folder: nothing is here but what is drawn", stacklevel=2)
     rows = []
     for name, each in load_cards().items():
         official = sum(each.counts.values())

@@ -59,10 +59,10 @@ def check_free(targets: Mapping[Path, str], sources: Iterable[Path] = (), overwr
     InputError
         A target is a source, by whatever name or link, or is there and not its maker's own.
     """
-    read = {(status.st_dev, status.st_ino) for status in (path.stat() for path in sources)}
+    read = {_file_of(path) for path in sources if path.exists()}  # a link to nothing will fail when it is read
     taken = []
     for path, maker in targets.items():
-        if path.exists() and (path.stat().st_dev, path.stat().st_ino) in read:
+        if path.exists() and _file_of(path) in read:
             raise InputError(f"{path} is one of the pictures, and would be written over", "choose another --out")
         if not overwrite and (path.exists() or path.is_symlink()) and not is_made(path, maker):
             taken.append(path)
@@ -72,3 +72,9 @@ def check_free(targets: Mapping[Path, str], sources: Iterable[Path] = (), overwr
             f"{taken[0]}{more} is there already, and was not made by this command",
             "choose another --out, or give --overwrite to lose it",
         )
+
+
+def _file_of(path: Path) -> tuple[int, int]:
+    """What is the same under every name of a file."""
+    status = path.stat()
+    return status.st_dev, status.st_ino

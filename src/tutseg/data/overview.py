@@ -1,8 +1,9 @@
 """What ``tutseg data init`` says of a folder of one's own pictures, before anything is trained."""
 
+import os
 import shlex
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,8 @@ def look(
     Returns
     -------
     seen : dict
-        ``layout, pictures, with_mask, without_mask, sizes, grouping, groups, left_out, notes, findings``.
+        ``layout, pictures, with_mask, without_mask, sizes, grouping, groups, testable, left_out, notes, findings``;
+        ``testable`` are the groups with a mask.
     source : PictureSource or None
         The pictures that can be read, if any can.
 
@@ -56,7 +58,8 @@ def look(
         source = replace(found, items=sound).source(root, labels) if sound else None
     masked = sum(item.mask is not None for item in found.items)
     notes = list(found.notes)
-    if source and (testable := len({source.groups[i] for i, item in enumerate(source.items) if item.mask})) < FOLDS:
+    testable = len({source.groups[i] for i, item in enumerate(source.items) if item.mask}) if source else 0
+    if source and testable < FOLDS:
         notes.append(
             f"{testable} groups have masks, too few to split off a test part: train with --test FOLDER or none"
         )
@@ -69,6 +72,7 @@ def look(
         "sizes": dict(sizes.most_common()),
         "grouping": found.grouping,
         "groups": len(set(source.groups)) if source else 0,
+        "testable": testable,
         "left_out": {why: list(paths) for why, paths in found.left_out.items()},
         "notes": notes,
         "findings": [asdict(finding) for finding in findings if _matters(finding)],
@@ -122,10 +126,19 @@ def _first(words: Sequence[str]) -> str:
     return ", ".join(words[:NAMED]) + more
 
 
-def commands(root: Path, options: Sequence[str]) -> list[str]:
-    """The command lines that come next."""
+def beside(root: Path, what: str) -> str:
+    """A path ``MY-what`` beside the folder, as seen from here; also for the folder ``.``."""
+    where = root.resolve()
+    return os.path.relpath(where.parent / f"{where.name}-{what}")
+
+
+def commands(root: Path, options: Sequence[str], seen: Mapping[str, Any]) -> list[str]:
+    """The command lines that come next for what `look` has seen: all masked, there is nothing that dme-fd could use."""
     given = [word for option in options for word in ("-d", option)]
+    rest = seen["without_mask"] > 0
+    test = [] if seen["testable"] >= FOLDS else ["--test", "none"]
+    method, pictures = ("dme-fd", [str(root), "--rest"]) if rest else ("supervised", ["PICTURES"])
     return [
-        shlex.join(["tutseg", "train", "dme-fd", "--data", "folder", "--root", str(root), *given]),
-        shlex.join(["tutseg", "predict", "runs/ID", str(root), "--rest", "--out", f"{root.name}-predicted"]),
+        shlex.join(["tutseg", "train", method, "--data", "folder", "--root", str(root), *given, *test]),
+        shlex.join(["tutseg", "predict", "runs/ID", *pictures, "--out", beside(root, "predicted")]),
     ]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tutseg.data import DRAWN, find_root, open_source, source_names
+from tutseg.data import DRAWN, checked_options, find_root, open_source, source_names
 from tutseg.data.cards import card
 from tutseg.data.folders import MASK_SUFFIX, PICTURES, PictureSource, mask_stem
 from tutseg.data.leaks import as_words, leaks_of, near_limit, near_pairs, perceptual_hash
@@ -70,7 +70,7 @@ def verify(
         raise InputError(f"data {name} is drawn by the program", "verify is for data sets on disk")
     if name not in source_names():
         raise unknown("data", name, source_names())
-    where = find_root(name, root)
+    where, options = find_root(name, root), checked_options(name, options)
     try:
         source = open_source(name, where, **options)
     except InputError as error:
@@ -183,6 +183,7 @@ def _masks(source: PictureSource, values: dict[int, _Value]) -> list[Finding]:
         ("full mask", "warning", those(lambda v: v.cover > FULL), f"cover more than {FULL:.0%} of the picture"),
     ):
         message = f"{len(ids)} of {len(values)} masks {what}"
+        severity = "warning" if len(ids) == len(values) else severity
         found.append(Finding(severity if ids else "ok", check, message, ids))
     inverted = those(lambda v: v.border > 0.5)
     try:
