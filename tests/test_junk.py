@@ -39,6 +39,8 @@ def shell(*words: str, **options) -> subprocess.CompletedProcess:
         ("!!set {a}", "is a set"),
         ("!!python/object:os.system {}", "not YAML"),
         ("{1: 2}", "key 1"),
+        ("{a: 1, b: 2, a: 3}", "the key a stands twice in line 1, column 14"),
+        ("{a: {b: 1, b: 1}}", "the key b stands twice"),
         ("{a: {b: 2026-12-01}}", "x.a.b is a date"),
         (str(2**63), "64 bits"),
         (hex(10**5000), "64 bits"),

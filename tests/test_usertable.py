@@ -15,8 +15,8 @@ from tutseg.errors import InputError
 
 HEADINGS = {
     "dice": ("Dice", "DSC [%]", "Dice Similarity Coefficient (DSC)", "DI ↑", r"\textbf{Dice} (\%)",
-             "Mean Dice (%)", "dice_score"),
-    "jaccard": ("Jaccard", "JSC (%)", "JA", "Jaccard index", "$JSI$", "JI (in %) ↑"),
+             "Mean Dice (%)", "dice_score", "DSC ± std", r"Dice $\pm$ SD", "Dice (mean ± s.d.)"),
+    "jaccard": ("Jaccard", "JSC (%)", "JA", "Jaccard index", "$JSI$", "JI (in %) ↑", "JI ± SD (%)"),
     "iou": ("IoU", "Intersection over Union (IoU)", "foreground IoU (%)", "IOU"),
     "miou": ("mIoU", "Mean IoU (%)", "mean intersection-over-union"),
     "sensitivity": ("SE", "Sens.", "Sensitivity (TPR) ↑"),
@@ -35,6 +35,11 @@ def test_a_heading_is_understood(metric, heading):
     found = read_heading(heading)
     assert found is not None and found.metric == metric and found.of == ""
     assert found.percent == ("%" in heading and metric != "hd95")
+
+
+@pytest.mark.parametrize("heading", ["Dice in percent", "Dice (in per cent)", "Dice pct", "Dice percent (mean ± std)"])
+def test_per_cent_in_words_is_a_unit(heading):
+    assert read_heading(heading) == read_heading("Dice (%)")
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,8 @@ def yaml_of(what: str, text: str) -> Any:
     Raises
     ------
     InputError
-        Broken YAML, a date, bytes, a set, a key that is no text, a number of more than 64 bits, or endless nesting.
+        Broken YAML, a key that stands twice or is no text, a date, bytes, a set, a number of more than 64 bits, or
+        endless nesting.
     """
     import yaml
 
@@ -80,7 +81,13 @@ def _loader() -> type:
     import yaml
 
     class Loader(yaml.SafeLoader):
-        pass
+        def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+            seen = set()  # PyYAML would let the last of two equal keys win, without a word
+            for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
+                if key.value in seen:
+                    raise yaml.MarkedYAMLError(problem=f"the key {key.value} stands twice", problem_mark=key.start_mark)
+                seen.add(key.value)
+            return super().construct_mapping(node, deep)
 
     number = re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$")
     Loader.add_implicit_resolver("tag:yaml.org,2002:float", number, list("-+0123456789"))

@@ -34,6 +34,7 @@ _METRIC = {name: metric for metric, names in SYNONYMS.items() for name in names.
 _FAMILIES = ({"dice", "mdice", "f1"}, {"jaccard", "iou", "miou"}, {"recall", "sensitivity"})
 _AVERAGES = ("mean", "avg", "average", "test", "overall")
 _UNITS = {"", "%", "percent", "percentage", "percentages", "mm", "cm", "px", "pixel", "pixels", "voxel", "voxels"}
+_SPREAD = re.compile(r"(?i)(\bmean\s*)?(±|\+/-)\s*(std\b\.?|sd\b|s\.d\.|stdev\b|standard deviation\b|σ)")
 _BRACKETS = re.compile(r"\(([^()]*)\)|\[([^][]*)\]")
 
 
@@ -72,7 +73,7 @@ def read_heading(text: str) -> Heading | None:
     >>> read_heading("Dice Similarity Coefficient (DSC, %) ↑").percent
     True
     """
-    text = re.sub(r"(?i)\bper[ -]?cent\b|\bin %|\bpct\b", " % ", without_latex(text))
+    text = re.sub(r"(?i)\b(in )?(per[ -]?cent|pct)\b|\bin %", " % ", _SPREAD.sub(" ", without_latex(text)))
     inside = [part.strip() for pair in _BRACKETS.findall(text) for part in re.split("[,;/]", max(pair))]
     outside = _BRACKETS.sub(" ", text)
     if any(plain(part).rstrip("%") in ("95", "95th", "95thpercentile") for part in inside):
