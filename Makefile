@@ -29,7 +29,7 @@ book: setup ## execute every chapter on the embedded data and render the book
 	$(BIN)/tutseg book
 
 test: setup ## the fast test suite
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto
 
 test-slow: setup ## the tests that take minutes: killed grids, a rendered book, a browser
 	$(BIN)/python -m pytest -m slow -o addopts="-q --strict-markers"

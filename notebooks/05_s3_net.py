@@ -148,7 +148,7 @@ import torch
 
 from tutseg.data import open_source
 from tutseg.data.loader import load_pictures
-from tutseg.report import iterations, s3_net
+from tutseg.report import iterations, s3_net, s3_net_print
 from tutseg.report.say import say
 
 settings, options = profile.settings, profile.settings["options"]
@@ -179,7 +179,7 @@ s3_net.gradient_table(images[0], **options)
 say(
     "The paper's ablation credits $L_S$ with {gain:points} of Dice, on top of "
     "$L_{{AT}}$. This code cannot have earned them.",
-    gain=s3_net.printed(2, "L_ce+L_AT+L_S") - s3_net.printed(2, "L_ce+L_AT"),
+    gain=s3_net_print.printed(2, "L_ce+L_AT+L_S") - s3_net_print.printed(2, "L_ce+L_AT"),
 )
 
 # %% [markdown]

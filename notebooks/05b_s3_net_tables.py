@@ -24,7 +24,7 @@ PROFILE = "lab"  # lab, gpu or paper
 # %%
 from tutseg.files import project_root
 from tutseg.papers.tables import find_cells
-from tutseg.report import lambdas, s3_net
+from tutseg.report import lambdas, s3_net, s3_net_print
 from tutseg.report import one_image as tables
 from tutseg.report.groups import compare, differences, in_groups, named
 from tutseg.report.say import say
@@ -133,7 +133,7 @@ say(
 )
 
 # %% tags=["remove-input"]
-say("{level}", level=s3_net.level(real_256))
+say("{level}", level=s3_net_print.level(real_256))
 
 # %% [markdown]
 # On 21 of 200 pictures agreement to the digit is luck, and it shows only that an evaluation suffices, not that it was used.
@@ -229,7 +229,7 @@ say(
     "{leaked:share} with 4 pixels. The paper prints {printed:share} for k-means.",
     plain=k_means[0],
     leaked=k_means[1],
-    printed=s3_net.printed(1, "k-means", data="lung"),
+    printed=s3_net_print.printed(1, "k-means", data="lung"),
 )
 
 # %% [markdown]
@@ -270,8 +270,9 @@ say(
     "has a gradient, Dice with all three terms is {full} against $L_{{AT}}$ without "
     "it, and that of $L_{{AT}}$ alone is {at} against neither.",
     bits=abs(named(on_real, "code-ce-s").values - named(on_real, "code-ce").values).max(),
-    alone=s3_net.printed(2, "L_ce+L_S") - s3_net.printed(2, "L_ce"),
-    beside=s3_net.printed(2, "L_ce+L_AT+L_S") - s3_net.printed(2, "L_ce+L_AT"),
+    alone=s3_net_print.printed(2, "L_ce+L_S") - s3_net_print.printed(2, "L_ce"),
+    beside=s3_net_print.printed(2, "L_ce+L_AT+L_S")
+    - s3_net_print.printed(2, "L_ce+L_AT"),
     full=compare(on_real, "paper-ce-at-s", "paper-ce-at"),
     at=compare(on_real, "paper-ce-at", "paper-ce"),
 )

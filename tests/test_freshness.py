@@ -198,7 +198,14 @@ def test_a_failing_page_tells_its_error_and_leaves_the_last_good_one(executed, t
             "metrics.py",
             "inside = m[:-2",
             "outside = m[:-2",
-            {"00_data_and_metrics", "01_dme_fd", "01b_dme_fd_tables", "05_s3_net", "05b_s3_net_tables"},
+            {
+                "00_data_and_metrics",
+                "01_dme_fd",
+                "01b_dme_fd_tables",
+                "05_s3_net",
+                "05b_s3_net_tables",
+                "06_own_pictures",
+            },
         ),
     ],
 )

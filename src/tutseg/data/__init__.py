@@ -43,7 +43,8 @@ def open_source(name: str, root: str | Path | None = None, /, **options: Any) ->
     if name in DRAWN:
         drawn = import_module("tutseg.data.synth").Synth
         return drawn(**{"n": DRAWN_COUNT, "style": name, **checked_options(name, options)})
-    return reader(name)(find_root(name, root), **checked_options(name, options))
+    options = checked_options(name, options)
+    return reader(name)(find_root(name, root), **options)
 
 
 def reader(name: str) -> Callable[..., "Source"]:

@@ -67,7 +67,7 @@ def claims_part() -> str:
 
 def _s3_net_level() -> str:
     """Whether S3-Net's printed scores are reached, which no claim asks; nothing where the evidence is not there."""
-    from tutseg.report.s3_net import level
+    from tutseg.report.s3_net_print import level
 
     trials = [item for item in _committed() if item.origin.endswith("s3-net/table-1-ph2-256")]
     return f"{level(trials)}\n" if trials else ""

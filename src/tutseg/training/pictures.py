@@ -26,17 +26,17 @@ def pictures_of(name: str, root: str | None, size: int, options: dict[str, Any])
 
 
 def _files_of(name: str, root: str | None, options: dict[str, Any]) -> str:
-    """Hash of the files behind a data set by path, size and time of change; empty for drawn pictures."""
+    """Hash of the files behind a data set by path, size and time of change; empty for a source without files."""
     if name in DRAWN:
         return ""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # whoever reads the pictures says it
-        items = open_source(name, root, **options).items
+        source = open_source(name, root, **options)
     seen = []
-    for item in items:
+    for item in getattr(source, "items", ()):
         about = [(path.stat(), os.path.abspath(path)) for path in (item.image, item.mask) if path]
         seen.append([item.id, item.group, item.label, *((p, s.st_size, s.st_mtime_ns, s.st_ino) for s, p in about)])
-    return sha256(canonical_json(seen))[:16]
+    return sha256(canonical_json(seen))[:16] if seen else ""
 
 
 def files_behind(trial: Trial, root: str | None) -> str:
