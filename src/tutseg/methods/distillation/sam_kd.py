@@ -13,7 +13,7 @@ The paper has no code and fixes hardly more than that. Where it is silent, a def
   ``c(t) L_dtc``, ``lambda(t) L_teacher`` and ``kd L_kd``; c and lambda warm up over the whole training.
 - **Fusion** (`prompt`). SAM's mask prompts are logits. So is ``-k sdf``, if ``sigmoid(-k sdf)`` is the mask that a
   distance stands for; "mean" is the mean of the two.
-- **The teacher** is "built upon a ViT backbone and augmented with SAM": here SAM's own adapted encoder is the backbone,
+- **The teacher** has a ViT that SAM is to strengthen (§2): here SAM's own adapted encoder is that ViT,
   which costs no second pass.
 - **The adapters** are said to be in the decoder; see `tutseg.nets.adapters`.
 - **Frozen or tuned?** Section 2.2 tunes adapters, section 2.3 keeps SAM frozen: no gradient of L_kd reaches SAM's side.

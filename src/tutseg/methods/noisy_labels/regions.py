@@ -56,7 +56,7 @@ def average_entropy(images: Tensor, patch: int, entropy: Entropy = "shannon", bi
 
 
 def edge_ratio(masks: Tensor, patch: int) -> Tensor:
-    """DALE Eq. 4: the share of edge pixels in each patch of the label, `e`, ``(B, L)`` in [0, 1].
+    """DALE Eq. 4: how much of each patch of a label is edge, `e`, ``(B, L)`` in [0, 1].
 
     The edge is where a 3x3 neighbourhood holds both labels, two pixels wide; masks are ``(B, 1, H, W)`` in {0, 1}.
     """
