@@ -47,6 +47,7 @@ ON_ONE_CORE = """
 """
 
 
+@pytest.mark.slow
 def test_results_do_not_depend_on_jobs_or_cores(tmp_path, capsys):
     two = run_trials(TRIALS, tmp_path / "two", device="cpu", jobs=2)
     lines = capsys.readouterr().out.splitlines()

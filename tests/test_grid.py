@@ -450,6 +450,7 @@ def test_a_killed_process_costs_its_own_trial_alone(tmp_path, runs, undisturbed)
     assert [kept(runs / trial.id) for trial in trials] == undisturbed[1]
 
 
+@pytest.mark.slow
 def test_ctrl_c_saves_every_trial_that_runs(tmp_path, runs, undisturbed):
     path = slow_pair(tmp_path)
     trials = read_spec(path).trials

@@ -222,8 +222,8 @@ def test_robustness_is_told_by_method_and_change():
     changes = [{"angle": 10}, {"angle": 30}, {"scale": 0.9}, {"hair": True}]
     trials = [
         finished(method, seed, {"oracle": {"dice": {p: DICE["a", p, seed] for p in "pq"}, "flips": {"p": f, "q": f}}},
-                 change=change)
-        for f, method in ((2, 0.1, "paper"), (3, 0.3, "code")) for change in changes for seed in (0, 1)
+                 options={"k": k}, change=change)
+        for k, f, method in ((2, 0.1, "paper"), (3, 0.3, "code")) for change in changes for seed in (0, 1)
     ]  # fmt: skip
     table = report.robustness_table(trials)
     assert table.heads == ("method", "angle=10", "angle=30", "scale=0.9", "hair") and "n = 2 × 2" in table.caption
