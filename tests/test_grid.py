@@ -29,7 +29,7 @@ from tutseg.workflow.grid import failures, forecast, run_serial, states
 
 TINY = {"data": "synth", "net": "unet-s", "size": 32, "steps": 1, "batch": 2, "labelled": 0.3}
 DRAWN = {"n": 30, "size": 32}
-BROKEN = {"n": 30, "size": 31}  # too small to draw
+BROKEN = {"n": 2, "size": 32}  # too few to split, which only the trial itself finds out
 
 
 def write(folder: Path, **spec) -> Path:
@@ -39,7 +39,7 @@ def write(folder: Path, **spec) -> Path:
 
 
 def tiny(folder: Path, trials: int, broken: int = 0) -> Path:
-    """A spec of so many trials of one step, and some that cannot be drawn."""
+    """A spec of so many trials of one step, and some whose pictures cannot be split."""
     also = [{"defaults": {"data_options": BROKEN}, "grid": {"seed": list(range(broken))}}] if broken else []
     defaults = TINY | {"method": "supervised", "data_options": DRAWN}
     return write(folder, defaults=defaults, grid={"seed": list(range(trials))}, also=also)
@@ -537,7 +537,7 @@ def test_sixty_trials_killed_three_times_end_with_the_same_table(tmp_path, runs,
     out, errors = process.communicate()
     broken = spec.trials[-1]
     assert process.returncode == 1
-    assert f"failed: {broken.id}: size 31 is too small" in errors
+    assert f"failed: {broken.id}: 2 groups cannot be split" in errors
     assert {k: v for k, v in json.loads(out)[0].items() if k in grid.STATES} == {
         "done": 60, "failed": 1, "started": 0, "missing": 0,
     }  # fmt: skip
@@ -631,7 +631,7 @@ def test_snakemake_runs_the_trials_and_reports_the_failed_one(tmp_path, runs):
     assert process.returncode == 1
     assert (json.loads(out)[0]["done"], json.loads(out)[0]["failed"]) == (3, 1)
     broken = read_spec(path).trials[-1].id
-    assert errors.splitlines()[-1].startswith(f"failed: {broken}: size 31 is too small")
+    assert errors.splitlines()[-1].startswith(f"failed: {broken}: 2 groups cannot be split")
     assert [len(starts(runs, t.id)) for t in read_spec(path).trials] == [1, 1, 1, 2]
     again = tutseg("grid", tiny(tmp_path, 3), "--executor", "snakemake", "--device", "cpu")
     assert again.wait() == 0
