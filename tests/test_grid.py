@@ -570,6 +570,25 @@ def test_collecting_takes_two_clinics_for_two_data_sets(tmp_path, runs):
         assert [row["fingerprint"] for row in csv.DictReader(file)] == ["d0", "d1"]
 
 
+def test_collecting_keeps_what_another_machine_ran(tmp_path, runs, monkeypatch):
+    spec = read_spec(tiny(tmp_path, 3))
+    for trial in spec.trials[:2]:
+        finish(trial, runs, data="d0")
+    files = ("trials.csv", "per_image.csv")
+    before = {file: (collect(spec, tmp_path / "out") / file).read_text() for file in files}
+    monkeypatch.setenv("TUTSEG_RUNS", str(tmp_path / "elsewhere"))
+    with pytest.raises(InputError, match="no trial of tiny is finished"):
+        collect(spec, tmp_path / "out")
+    finish(spec.trials[2], tmp_path / "elsewhere", data="d0")
+    folder = collect(spec, tmp_path / "out")
+    for file in files:
+        text = (folder / file).read_text()
+        assert text.startswith(before[file]) and len(text) > len(before[file])
+    finish(spec.trials[2], tmp_path / "elsewhere", data="d1")
+    with pytest.raises(InputError, match="different versions"):
+        collect(spec, tmp_path / "out")
+
+
 def test_collecting_refuses_nothing_and_mixed_data(tmp_path, runs):
     spec = read_spec(tiny(tmp_path, 2))
     with pytest.raises(InputError, match="no trial of tiny is finished"):

@@ -256,7 +256,8 @@ def write_evidence(
     Parameters
     ----------
     named : iterable of (str, Trial)
-        Row name and trial; those that are not finished in `runs_folder` are left out.
+        Row name and trial. Of those that are not finished in `runs_folder`, what `folder` already has is kept, since
+        another machine may have run them.
     folder : Path
         ``results/<paper>/<spec>``.
     keep : mapping
@@ -271,26 +272,37 @@ def write_evidence(
         No trial is finished, maps of real pictures are asked for, or finished trials saw different versions of one data
         set.
     """
-    rows, series, doubts, fingerprints, shown = [], [], [], {}, {}
+    rows, series, doubts, fingerprints, shown, new = [], [], [], {}, {}, 0
+    before = {file: _by_trial(folder / file) for file in ("trials.csv", "per_image.csv", DOUBT_SCORES)}
     for name, trial in named:
         run = runs_folder() / trial.id
-        if not (run / "result.json").exists():
+        if (run / "result.json").exists():
+            result = _sound(run)
+            saw, new = result["provenance"], new + 1
+            rows += list(_trial_rows(name, trial, result))
+            series += list(_series_rows(trial, read_run(run), keep))
+            if (run / DOUBT_SCORES).exists():
+                doubts += [{"trial": trial.id, **row} for row in csv_rows(run / DOUBT_SCORES)]
+            if maps:
+                shown[trial.id] = _maps(trial, run, maps)
+        elif kept := before["trials.csv"].get(trial.id):
+            saw = {"data": kept[0]["fingerprint"], "tested": kept[0].get("tested")}
+            rows += kept
+            series += before["per_image.csv"].get(trial.id, [])
+            doubts += before[DOUBT_SCORES].get(trial.id, [])
+            if maps and (folder / "maps.npz").exists():
+                with np.load(folder / "maps.npz") as file:
+                    shown |= {trial.id: file[trial.id]} if trial.id in file else {}
+        else:
             continue
-        result = _sound(run)
         for use, data, options in (
             ("data", trial.data, trial.data_options),
             ("tested", trial.test_data, trial.test_options),
         ):
-            if use in result["provenance"]:
+            if saw.get(use):
                 seen = (data, trial.size, canonical_json(options))
-                fingerprints.setdefault(seen, set()).add(result["provenance"][use])
-        rows += list(_trial_rows(name, trial, result))
-        series += list(_series_rows(trial, read_run(run), keep))
-        if (run / DOUBT_SCORES).exists():
-            doubts += [{"trial": trial.id, **row} for row in csv_rows(run / DOUBT_SCORES)]
-        if maps:
-            shown[trial.id] = _maps(trial, run, maps)
-    if not rows:
+                fingerprints.setdefault(seen, set()).add(saw[use])
+    if not new:
         raise InputError(f"no trial of {folder.name} is finished", "run the grid first")
     for (data, size, _), found in fingerprints.items():
         if len(found) > 1:
@@ -305,6 +317,14 @@ def write_evidence(
     if shown:
         atomic_write(folder / "maps.npz", lambda file: np.savez_compressed(file, **shown))
     return folder
+
+
+def _by_trial(path: Path) -> dict[str, list[dict[str, str]]]:
+    """The rows of a file of evidence by their first column, the trial; none where there is no file."""
+    found: dict[str, list[dict[str, str]]] = {}
+    for row in csv_rows(path) if path.exists() else ():
+        found.setdefault(next(iter(row.values())), []).append(row)
+    return found
 
 
 def _maps(trial: Trial, run: Path, count: int) -> np.ndarray:
