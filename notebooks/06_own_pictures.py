@@ -11,7 +11,7 @@
 # # Your own pictures
 #
 # You have a folder of pictures, and outlines for some of them. This page walks from there to a mask for every picture, in
-# five commands: **init** says how the folder is understood, **train** learns from the few and the many, **predict** draws
+# five steps: **init** says how the folder is understood, **train** learns from the few and the many, **predict** draws
 # the missing masks, you **look**, and **score** says how good they are. All of it runs here, on pictures that the package
 # draws in the place of yours; `$` begins what you would type in a terminal, and below it stands what the program said.
 
@@ -49,7 +49,7 @@ print(len(list(Path("moles/masks").iterdir())), "masks are left in moles/masks")
 # %% [markdown]
 # ## init: what the program understands
 #
-# Before anything is trained, ask. The command opens every picture once, changes nothing, and says which file it takes for
+# Before anything is trained, ask. The command opens every picture, changes nothing, and says which file it takes for
 # a mask of which picture, what it leaves out and why, and what looks wrong.
 
 # %%

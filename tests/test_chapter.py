@@ -47,6 +47,11 @@ ON_ONE_CORE = """
 """
 
 
+def test_a_trial_that_is_not_tested_says_so(tmp_path, capsys):
+    run_trials([make_trial(**TINY, steps=1, test="none")], tmp_path, device="cpu", jobs=1)
+    assert "not tested" in capsys.readouterr().out
+
+
 @pytest.mark.slow
 def test_results_do_not_depend_on_jobs_or_cores(tmp_path, capsys):
     two = run_trials(TRIALS, tmp_path / "two", device="cpu", jobs=2)

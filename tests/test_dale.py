@@ -294,9 +294,10 @@ def test_every_reading_takes_a_step(options):
 def test_masked_labels_are_scaled_and_weighted_ones_are_not():
     images, labels = ellipses(2, SIZE, 0)
     n, f, fuzzy = built(labels="masked").split(images, labels)
-    assert (
-        (f.weight == 1).all() and torch.equal(f.label / labels.clamp(min=1), f.label) and f.label.unique().numel() > 3
-    )
+    assert (f.weight == 1).all() and f.label.unique().numel() > 3
+    scale = f.label[labels > 0] / f.image.mean(1, keepdim=True)[labels > 0] * images.mean(1, keepdim=True)[labels > 0]
+    torch.testing.assert_close(scale, torch.ones_like(scale))  # Eq. 7: one mask for pictures and for labels
+    assert (f.label[labels == 0] == 0).all()
     n2, f2, _ = built().split(images, labels)
     assert torch.equal(f2.label, labels) and torch.equal(n2.image, n.image) and (n2.weight[fuzzy] == 0).all()
 
@@ -311,14 +312,14 @@ def test_pictures_and_labels_without_anything_to_tell(case):
     method = built()
     terms = method.update({"labelled": Views(images, labels)}, MIDDLE, stepper(method))
     assert all(torch.isfinite(value) for value in terms.values())
-    assert terms["classes skipped"] == (0 if case == "constant" else terms["classes skipped"])
+    assert (terms["classes skipped"] >= 1) == (case != "constant")  # a class without pixels has no features to align
     assert all(torch.isfinite(p).all() for p in method.parameters())
-    if case == "empty":
-        assert terms["classes skipped"] >= 1
 
 
 def test_a_patch_that_does_not_divide_the_size_is_named():
-    with pytest.raises(InputError, match="patch = 12 does not divide pictures of 32 pixels: one of 2, 4, 8, 16, 32"):
-        built(patch=12)
+    for patch in (12, 32, 64):
+        told = f"patch = {patch} does not divide pictures of 32 pixels into several: one of 2, 4, 8, 16$"
+        with pytest.raises(InputError, match=told):
+            built(patch=patch)
     with pytest.raises(InputError, match=r"method dale: tau = 2\.0"):
         built(tau=2.0)

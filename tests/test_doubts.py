@@ -111,13 +111,19 @@ def test_what_cannot_be_scored_is_named(run, tmp_path):
         ({"ids": ids, "mine": changed[:, ::2]}, "mine is of 16 x 32 pixels: give maps of 32 x 32"),
         ({"ids": ids, "mine": changed[1:]}, r"mine is \(.*: give a map of each of its"),
         ({"mine": changed}, "has no ids"),
+        ({"ids": np.array("a"), "mine": changed}, "has no ids"),
+        ({"ids": ids, "mine": changed.astype(str)}, "mine holds no numbers"),
         ({"ids": ids, "mine": np.full(changed.shape, np.nan)}, "mine has values that are not finite"),
     ):
         np.savez(tmp_path / "maps.npz", **arrays)
         with pytest.raises(InputError, match=says):
             score_maps(tmp_path / "maps.npz", folder)
     (tmp_path / "text.npz").write_text("no")
+    (tmp_path / "empty.npz").touch()
+    (tmp_path / "cut.npz").write_bytes((folder / "noise.npz").read_bytes()[:200])
+    np.save(tmp_path / "one.npy", changed)
     for maps, place, says in (
+        *((tmp_path / name, folder, "is no file of maps") for name in ("empty.npz", "cut.npz", "one.npy")),
         (tmp_path / "text.npz", folder, "is no file of maps"),
         (tmp_path / "none.npz", folder, "does not exist"),
         (folder / "doubts.npz", tmp_path, "has no noise.npz: give the folder of a run with label noise"),

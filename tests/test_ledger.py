@@ -16,7 +16,7 @@ from scipy import stats
 
 from tutseg.errors import InputError
 from tutseg.papers.cells import coverage, entries
-from tutseg.papers.claims import MEANING, WORDS, load_claims
+from tutseg.papers.claims import MEANING, MIN_SEEDS, WORDS, load_claims
 from tutseg.papers.intervals import paired_interval, smallest_difference
 from tutseg.papers.tables import find_cells, load_paper, papers
 from tutseg.papers.verdicts import verdicts
@@ -270,7 +270,10 @@ def test_what_a_design_can_see_follows_from_the_measured_spreads(run, collected)
     assert [cell.strip() for cell in row.split("|")][3:5] == ["+0.46", f"{100 * pair.spread.seed**0.5:.1f}"]
     assert f"{needed:.1f}" == [cell.strip() for cell in row.split("|")][7]
     # dme-fd-03 rests on 0.04 points over UniMatch
-    assert "rest on a printed difference of 0.04 to" in text and "nobody can confirm" in text
+    assert (
+        "rest on a printed difference of 0.04 to" in text
+        and f"at such a spread {MIN_SEEDS} seeds cannot confirm" in text
+    )
     assert "No spread" in power_part(verdicts("dme-fd", ()))
 
 

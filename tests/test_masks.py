@@ -168,6 +168,8 @@ def test_a_mask_that_says_nothing_is_refused(case, tmp_path):
         (TRUTH * np.uint8(255), (0,), ~TRUTH),
         (np.choose(LABELS, (0, 255, 128)).astype(np.uint8), (128,), OTHER),
         (np.choose(LABELS, (0, 1, 255)).astype(np.uint8), (1,), TRUTH),
+        (np.choose(LABELS, (0, 1, 255)).astype(np.uint8), (2,), np.zeros_like(TRUTH)),  # class 2 is not in this one
+        (TRUTH * np.uint8(150), (2,), np.zeros_like(TRUTH)),
         (palette(LABELS, (0, 0, 0), (128, 0, 0), (0, 128, 0)), (2,), OTHER),
     ],
 )
@@ -176,6 +178,12 @@ def test_named_labels_are_the_foreground(content, labels, meant, tmp_path):
         warnings.simplefilter("error")
         mask = read_mask(save(tmp_path / "m.png", content), labels=labels)
     np.testing.assert_array_equal(mask, meant)
+
+
+def test_the_noise_of_a_jpeg_is_no_label(tmp_path):
+    Image.fromarray(TRUTH.astype(np.uint8) * 255).save(tmp_path / "m.jpg", quality=98)
+    for labels in ((), (1,), (255,)):
+        np.testing.assert_array_equal(read_mask(tmp_path / "m.jpg", labels=labels), TRUTH)
 
 
 def test_a_folder_gives_one_notice_of_a_kind(tmp_path):

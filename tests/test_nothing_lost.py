@@ -391,7 +391,9 @@ def no_result():
     raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("name", ["result.json", "log.csv", "weights.safetensors", "snapshots", "state.pt"])
+@pytest.mark.parametrize(
+    "name", ["result.json", "log.csv", "weights.safetensors", "snapshots", "state.pt", "doubts.csv"]
+)
 def test_a_folder_with_files_of_ones_own_is_no_run_folder(tutseg, tmp_path, name):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / name).write_text("my own")

@@ -187,6 +187,15 @@ def test_two_tables_are_not_guessed_from(tmp_path):
         understand(tmp_path)
 
 
+@pytest.mark.parametrize(
+    "text", [b"ImageId,EncodedPixels\na," + b"1 2 " * 40_000, b'an "open, quote', b"\x00\xff\x80\x01"]
+)
+def test_a_file_that_is_no_table_of_pictures_and_masks_is_let_be(text, tmp_path):
+    tree(tmp_path, "images/a.jpg", "masks/a.png")
+    (tmp_path / "else.csv").write_bytes(text)
+    assert len(understand(tmp_path).items) == 1
+
+
 def test_what_is_left_out_is_counted_and_said(tmp_path):
     tree(tmp_path, "images/a.jpg", "images/b.gif", "images/sub/c.dcm", "images/.hidden.png", "images/a_superpixels.png",
          "masks/a.png", "masks/lost.png", "preview.png", "old/d.jpg", "notes.txt")  # fmt: skip
@@ -426,6 +435,11 @@ def test_the_mosaic_is_written_beside_the_folder_and_over_nothing(tutseg, mine, 
     assert said.code == 2 and "mine-overview.png is there already" in said.err
     assert (mine.parent / "mine-overview.png").read_text() == "mine"
     assert "look.png" in tutseg("data", "init", mine, "--out", "look.png").out
+    picture = next((mine / "images").iterdir())
+    before = picture.read_bytes()
+    for command in (("init", mine), ("show", "folder", "--root", mine)):
+        said = tutseg("data", *command, "--out", picture, "--overwrite")
+        assert said.code == 2 and "is one of the pictures" in said.err and picture.read_bytes() == before
 
 
 def test_init_gives_commands_that_can_run(tutseg, mine):

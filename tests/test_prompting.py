@@ -128,6 +128,16 @@ def test_every_kind_of_prompt_teaches_and_an_empty_mask_does_not(masks):
     assert set(terms) == {"focal", "dice", "iou"} and idle <= {"net.prompt_encoder.no_mask_embed.weight"}
 
 
+def test_a_batch_without_a_lesion_teaches_nothing(masks):
+    method = build_method("prompted", net="sam-s", size=96)
+    views = Views(torch.rand(2, 3, 96, 96), torch.zeros(2, 1, 96, 96))
+    terms = method.losses({"labelled": views}, Progress(0, 10, 1))
+    sum(terms.values()).backward()
+    assert terms.keys() == {"focal", "dice", "iou"} and all(
+        p.grad is None or not p.grad.any() for p in method.parameters()
+    )
+
+
 def test_asks_by_the_truth_and_scores_both_targets(tmp_path, monkeypatch):
     trial = make_trial(
         method="prompted", net="sam-s", size=SIZE, steps=2, batch=3, labelled=1.0, data_options=SCENES, seed=1

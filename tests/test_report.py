@@ -184,7 +184,7 @@ def test_a_drawn_feature_is_missed_only_where_every_seed_and_half_says_so(tmp_pa
         (drawn_trial(seed, n=9, without=[name]), of(*each[seed])) for name, each in without.items() for seed in (0, 1)
     ]
     text = ablation_reading(write(tmp_path, whole + rows)).text
-    assert text.endswith("on average: on ph2 `hair` (better without: `large`).")
+    assert "each of 2 seeds" in text and "on average: on ph2 `hair` (better without: `large`). " in text
 
 
 def leak_trial(protocol: str, seed: int, data: str = "cvc-clinicdb") -> Trial:

@@ -357,6 +357,12 @@ def test_every_spec_learns_from_the_books_own_teacher(name):
     assert len(rivals) == (3 if name == "table-3" else 1)  # else all on SAM-KD's own main network
 
 
+def test_table_3_has_the_very_trials_of_table_1():
+    one, three = (read_spec(experiments() / f"sam-kd/{name}.yaml", "paper") for name in ("table-1", "table-3"))
+    own = {trial.id for trial in three.trials if trial.method == "sam-kd"}
+    assert own and own <= {trial.id for trial in one.trials}
+
+
 @pytest.mark.slow
 def test_the_command_trains_the_main_network_of_the_paper(tutseg, tmp_path, monkeypatch):
     """``tutseg train sam-kd`` on drawn pictures with sam-s and the 2.9 M parameters of Table 3."""

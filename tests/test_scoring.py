@@ -81,6 +81,14 @@ def test_overlays_are_left_out(tutseg, folders):
     assert scored["pairs"] == 4 and len(scored["overlays_left_out"]) == 2
 
 
+def test_a_folder_of_superpixel_maps_holds_nothing_to_score(tutseg, tmp_path):
+    put(tmp_path / "ours/a.png", disc())
+    put(tmp_path / "truth/a_superpixels.png", disc())
+    for words in (("ours", "truth"), ("truth", "ours")):
+        said = tutseg("score", *words)
+        assert said.code == 2 and "holds no" in said.err and said.err.count("\n") == 1
+
+
 def test_labels_are_labels(tutseg, tmp_path):
     """Label 1 of the prediction is where label 2 of the truth is, and the other way round."""
     one, two = disc(7, 4), disc(17, 4)

@@ -200,6 +200,12 @@ def test_tidy_tables_under_everyday_names(tmp_path):
     assert [f.rule for f in audit_csv(tmp_path / "t.csv")] == ["jaccard-below-bound"]
 
 
+def test_a_number_that_a_tidy_table_gives_twice_is_named(tmp_path):
+    (tmp_path / "t.csv").write_text("row,metric,value\nA,dice,80.1\nA,dice,70.2\nA,jaccard,66.8\n")
+    with pytest.raises(InputError, match=r"lines 2 and 3 both give dice of A"):
+        read_table(tmp_path / "t.csv")
+
+
 def test_scores_of_two_data_sets_are_not_compared(tmp_path):
     (tmp_path / "t.csv").write_text("Method,Dice (ISIC),IoU (PH2)\nA,90.0,60.0\n")
     assert audit_csv(tmp_path / "t.csv") == []

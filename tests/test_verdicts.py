@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from finished import IMAGES, duel, scores, seeds
 
-from tutseg.files import atomic_write, csv_text
+from tutseg.files import atomic_write, csv_text, project_root
 from tutseg.methods import method_class
 from tutseg.papers import headroom, setups
 from tutseg.papers.claims import WORDS, load_claims, weakest
 from tutseg.papers.headroom import Headroom, why_untestable
 from tutseg.papers.verdicts import by_evaluation, counts, decided, lettered, verdicts
-from tutseg.training.evidence import read_evidence
+from tutseg.training.evidence import read_evidence, read_spec_evidence
 from tutseg.training.trial import make_trial
 from tutseg.weights.cards import CARDS as WEIGHTS
 
@@ -270,3 +270,9 @@ def test_each_reading_and_evaluation_of_a_one_image_method_is_judged_by_itself(t
 def test_a_row_that_names_no_option_means_the_methods_defaults():
     for method, option in (("k-means", "k"), ("s3-net", "reading")):
         assert inspect.signature(method_class(method)).parameters[option].default == setups.UNNAMED[option]
+
+
+def test_a_training_that_was_kept_or_scored_otherwise_counts_once():
+    items = read_spec_evidence(project_root() / "results/dme-fd/table-1-lab")
+    more = [replace(item, trial=item.trial.model_copy(update={"evaluations": 7})) for item in items[:3]]
+    assert setups.grouped([*items, *more], ()) == setups.grouped(items, ())

@@ -46,11 +46,10 @@ def main() -> int:
             code |= subprocess.run([*command, "--minutes", f"{left:.3f}"], check=False).returncode
         else:
             try:
-                subprocess.run(command, timeout=60 * left, check=False)
+                code |= subprocess.run(command, timeout=60 * left, check=False).returncode
             except subprocess.TimeoutExpired:
                 break
-    subprocess.run([*TUTSEG, "grid", str(args.spec), "--collect", str(args.out)], check=False)
-    return code
+    return code | subprocess.run([*TUTSEG, "grid", str(args.spec), "--collect", str(args.out)], check=False).returncode
 
 
 if __name__ == "__main__":

@@ -290,6 +290,7 @@ def _tidy(
     mark = decimal_mark(cells[i] for _, cells in rows for i in (value, spread) if i is not None)
     raw: list[_Raw] = []
     unread: dict[str, None] = {}
+    seen: dict[tuple, int] = {}
     for line, (number, cells) in enumerate(rows):
         row, setting, table = settings.of(line, number, cells)
         found = _number(cells[value], mark, f"{path}, line {number}, column '{heading[value]}'")
@@ -302,6 +303,12 @@ def _tidy(
             own = _number(cells[spread], mark, f"{path}, line {number}, column '{heading[spread]}'")
             found = Number(found.value, own.value if own else found.spread, found.percent)
         of = {"variant": known.of} if known.of else {}
+        first = seen.setdefault((table, row, *setting.items(), known.metric, known.of), number)
+        if first != number:
+            raise InputError(
+                f"{path}, lines {first} and {number} both give {known.metric} of {row}",
+                "delete one of them, or add a column that says in what they differ",
+            )
         raw.append(_Raw(row, setting | of, known.metric, found, known.percent, f"line {number}", table))
     if not raw and unread:
         raise InputError(

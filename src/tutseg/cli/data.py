@@ -64,6 +64,7 @@ def data_init(
     with bar("pictures") as report:
         seen, source = look(folder, lambda done, total: report("read", done, total), **options)
     if source:
+        check_free({out: "data init"}, source.files, overwrite)
         save_made(mosaic(source, to_show(source)), out, "data init")
         seen |= {"mosaic": str(out), "next": commands(folder, option or [], seen)}
     if as_json:
@@ -111,8 +112,8 @@ def data_show(
     from tutseg.data.overview import evenly
     from tutseg.report.pictures import mosaic
 
-    check_free({out: "data show"}, overwrite=overwrite)
     source = open_source(name, root, **values(option))
+    check_free({out: "data show"}, getattr(source, "files", ()), overwrite)
     save_made(mosaic(source, evenly(range(len(source)), n)), out, "data show")
     print(out)
 

@@ -59,15 +59,15 @@ def grid(
     from tutseg.training.spec import read_spec
     from tutseg.workflow import grid as work
 
-    trials = read_spec(spec, scale)
-    trials = only_one(trials, only) if only else trials
+    whole = read_spec(spec, scale)
+    trials = only_one(whole, only) if only else whole
     folder = str(root) if root else None
     if executor not in ("serial", "snakemake"):
         raise InputError(f"--executor {executor} is unknown", "choose serial or snakemake")
     if minutes and executor != "serial":
         raise InputError("--minutes is for this machine alone", "leave out --executor, or end the cluster's jobs there")
     if collect:
-        print(write_evidence(trials.named, collect / trials.evidence, trials.keep, trials.maps))
+        print(write_evidence(whole.named, collect / whole.evidence, whole.keep, whole.maps))
     if contours:
         from PIL import Image
 

@@ -48,14 +48,15 @@ def list_images(folder: Path, what: str = "pictures") -> list[Path]:
     if not folder.is_dir():
         raise InputError(f"folder {folder} does not exist", "unpack the download there, or correct --root")
     seen = [path for path in sorted(folder.iterdir()) if not path.name.startswith(".")]
-    found = [path for path in seen if path.suffix.lower() in PICTURES and not path.is_dir()]
-    rest = _counted({*seen}.difference(found))
+    pictures = [path for path in seen if path.suffix.lower() in PICTURES and not path.is_dir()]
+    rest = _counted({*seen}.difference(pictures))
+    found = [path for path in pictures if not path.stem.endswith("_superpixels")]
     if not found:
         but = f" but {rest}" if rest else ""
         raise InputError(f"folder {folder} holds no {what}{but}", f"put files there that end in {' '.join(PICTURES)}")
     if rest:
         warnings.warn(f"folder {folder}: left out {rest} (pictures end in {' '.join(PICTURES)})", stacklevel=2)
-    return [path for path in found if not path.stem.endswith("_superpixels")]
+    return found
 
 
 def _counted(paths: Iterable[Path]) -> str:
@@ -191,6 +192,11 @@ class PictureSource:
         """Which pictures have a mask, where some have none; None where all are alike."""
         found = [item.mask is not None for item in self.items]
         return found if any(found) and not all(found) else None
+
+    @property
+    def files(self) -> list[Path]:
+        """All that it reads."""
+        return [path for item in self.items for path in (item.image, item.mask) if path]
 
     def __len__(self) -> int:
         return len(self.items)

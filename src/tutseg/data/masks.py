@@ -256,7 +256,11 @@ def interpret(flat: np.ndarray, lossy: bool = False, labels: Collection[int] = (
     if lossy and not two and whole:
         raise Refused(f"is a JPEG with values up to {high}, where labels are blurred", "save labels as PNG")
     named = not values.isdisjoint(labels)
-    if labels and (high <= LABEL_MAX or (named and len(values) <= FEW)):
+    if (
+        labels
+        and not lossy
+        and (high <= LABEL_MAX or (len(values) <= FEW and (named or not values <= {0, 255, 65535})))
+    ):
         return Reading(np.isin(flat, labels), whole or tuple(values - {0}), named)
     if two:
         return Reading(mask, whole)

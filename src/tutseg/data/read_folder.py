@@ -24,7 +24,7 @@ from pathlib import Path, PurePath
 from tutseg.data.folders import MASK_SUFFIX, PICTURES, Item, PictureSource, mask_stem
 from tutseg.data.masks import parse_labels
 from tutseg.errors import InputError
-from tutseg.files import delimited
+from tutseg.files import delimited, text_of
 
 IMAGE_FOLDERS = ("images", "image", "imgs", "img", "pictures", "photos", "input", "inputs")
 MASK_FOLDERS = ("masks", "mask", "labels", "label", "segmentations", "segmentation", "annotations", "groundtruth", "gt")
@@ -353,8 +353,19 @@ class _Table:
     rows: dict[int, dict[str, str]]
 
 
+def _may_pair(path: Path) -> bool:
+    """Whether the words for pictures and masks stand in a file's first lines; others need not even be tables."""
+    try:
+        words = set(map(_plain, re.split(r"[,;\t|\r\n\"]+", text_of(path)[:10_000])))
+    except InputError:
+        return False
+    return all(words.intersection(COLUMNS[what]) for what in ("picture", "mask"))
+
+
 def _read_table(path: Path) -> _Table | None:
     """The table in a file; None where no two columns of it name pictures and masks."""
+    if not _may_pair(path):
+        return None
     lines = delimited(path)
     if not lines:
         return None

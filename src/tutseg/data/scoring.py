@@ -42,7 +42,7 @@ def match(predicted: Path, truth: Path) -> Matched:
     truths = _by_name(_files(truth, "truths"), "truths")
     names = {path.stem for path in files}
     overlays = [path for path in files if _is_overlay(path, names) and mask_stem(path) not in truths]
-    predictions = _by_name([path for path in files if path not in overlays], "predictions")
+    predictions = _by_name(sorted({*files}.difference(overlays)), "predictions")
     both = sorted(predictions.keys() & truths.keys())
     if not both:
         raise InputError(

@@ -73,7 +73,17 @@ def grouped(items: Iterable[Finished], named: Iterable[str]) -> dict[Setup, list
     groups: dict[Setup, list[Finished]] = {}
     for item in items:
         groups.setdefault(setup_of(item, named), []).append(item)
-    return {setup: _of_one_file(group) for setup, group in groups.items()}
+    return {setup: _once(_of_one_file(group)) for setup, group in groups.items()}
+
+
+def _once(group: list[Finished]) -> list[Finished]:
+    """Each training once: of several that differ in what was scored or kept of them, the one with most pictures."""
+    found: dict[str, Finished] = {}
+    for item in group:
+        same = canonical_json({k: v for k, v in item.fields.items() if k not in ("pictures", "evaluations")})
+        if same not in found or item.n["test"] > found[same].n["test"]:
+            found[same] = item
+    return list(found.values())
 
 
 def _of_one_file(group: list[Finished]) -> list[Finished]:

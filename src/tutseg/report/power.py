@@ -86,7 +86,7 @@ def _sentence(decided: Sequence[Decided], found: dict[tuple[str, str], Pair], im
         text += (
             f"Of {claims} claims to be better in Dice, {len(below)} rest on a printed difference of {min(printed):.2f} "
             f"to {max(printed):.2f} points, less than could be seen in the very same comparison ({min(needed):.1f} to "
-            f"{max(needed):.1f} points): at such a spread between seeds nobody can confirm them."
+            f"{max(needed):.1f} points): at such a spread {MIN_SEEDS} seeds cannot confirm them."
         )
     reach = [(effect, fold) for (effect, _), fold in zip(below, folds, strict=True) if fold == fold]
     if reach:

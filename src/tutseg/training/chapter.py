@@ -90,8 +90,10 @@ def one_line(result: dict[str, Any]) -> str:
     """A finished trial in a line: method, seed, its best score over how many images, seconds."""
     trial = Trial(**result["trial"])
     view, scores = next(iter(result["scores"].items()))
-    best = task_of(trial.method).best
-    score, seconds = scores[best]["per_image"], sum(result["seconds"].values())
+    best, seconds = task_of(trial.method).best, sum(result["seconds"].values())
+    if best not in scores:
+        return f"{trial.method:<12} seed {trial.seed}  not tested, {seconds:.0f} s"
+    score = scores[best]["per_image"]
     told = f"{trial.method:<12} seed {trial.seed}  {best.capitalize()} {score['mean']:.3f} over {score['n']} images"
     return f"{told} ({view}), {seconds:.0f} s"
 

@@ -8,9 +8,11 @@ that is high on lesion, so the area is computed within each label, and "label" s
 """
 
 import math
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -150,13 +152,15 @@ def read_maps(path: Path, size: tuple[int, ...] = ()) -> dict[str, np.ndarray]:
         raise InputError(
             f"{path} does not exist", "give a file of maps, or the folder of a run with --noise"
         ) from error
-    except (OSError, ValueError, AttributeError) as error:
+    except (OSError, ValueError, AttributeError, TypeError, EOFError, BadZipFile, zlib.error) as error:
         raise InputError(f"{path} is no file of maps", "write one with numpy.savez: ids, and maps (N, S, S)") from error
-    if "ids" not in arrays:
+    if "ids" not in arrays or arrays["ids"].ndim != 1:
         raise InputError(f"{path} has no ids", "name the pictures of its maps, one a row")
     for name, array in arrays.items():
         if name != "ids" and (array.ndim != 3 or len(array) != len(arrays["ids"])):
             raise InputError(f"{path}: {name} is {array.shape}", f"give a map of each of its {len(arrays['ids'])} ids")
+        if name != "ids" and array.dtype.kind not in "biuf":
+            raise InputError(f"{path}: {name} holds no numbers", "give maps of numbers")
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise InputError(f"{path}: {name} has values that are not finite", "give finite ones")
     return arrays

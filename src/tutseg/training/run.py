@@ -36,7 +36,7 @@ from tutseg.training.trial import Trial, make_trial, result_in
 
 WRITTEN = (
     "config.json", "state.pt", "log.csv", "noise.npz", "snapshots", "pictures.json", "maps", "images", "per_image.csv",
-    "weights.safetensors", "result.json",
+    "weights.safetensors", "result.json", "doubts.csv", "doubts.npz",
 )  # fmt: skip
 
 

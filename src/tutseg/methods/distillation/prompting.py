@@ -23,7 +23,7 @@ from torchvision.ops import sigmoid_focal_loss
 from tutseg.data.noise import LabelNoise, depth_of, redraw
 from tutseg.errors import unknown
 from tutseg.methods.base import Batch, Method, Progress
-from tutseg.methods.distillation.common import box_of, clicks_in
+from tutseg.methods.distillation.common import box_of, clicks_in, surest_click
 from tutseg.methods.options import checked
 from tutseg.nets import Output
 
@@ -64,6 +64,9 @@ class Prompted(Method):
         """The three terms of one step; a third of the pictures begins with each kind of prompt."""
         image, mask = batch["labelled"].image, batch["labelled"].mask
         there = mask.flatten(1).any(1)  # an aperture can hide a lesion: nothing to ask for
+        if not there.any():
+            nothing = 0 * sum(weight.sum() for weight in self.net.parameters())
+            return dict.fromkeys(("focal", "dice", "iou"), nothing)
         image, mask = image[there], mask[there]
         embedding, answer = self.net.embed(image), torch.zeros_like(mask)
         kind_of = (torch.arange(len(mask), device=mask.device) + progress.step) % len(KINDS)
@@ -170,10 +173,7 @@ def loose(boxes: Tensor, size: int) -> Tensor:
 def deepest(mask: Tensor) -> Tensor:
     """A click ``(B, 1, 3)`` on the pixel of each mask ``(B, 1, H, W)`` that is farthest from its border."""
     depth = torch.from_numpy(np.stack([depth_of(one > 0) for one in mask[:, 0].cpu().numpy()])).to(mask.device)
-    height, width = mask.shape[-2:]
-    at = depth.flatten(1).argmax(1)
-    click = torch.stack([(at % width + 0.5) / width, (at // width + 0.5) / height, torch.ones_like(at)], dim=1)
-    return click[:, None].to(mask)
+    return surest_click(depth[:, None]).to(mask)
 
 
 def correction(answer: Tensor, mask: Tensor) -> Tensor:

@@ -13,10 +13,12 @@ Criterion = Literal["both", "entropy", "edge"]
 
 
 def check_patch(size: int, patch: int) -> None:
-    """Whether patches fill a picture; an InputError says which do."""
-    if size % patch:
-        fitting = [str(each) for each in range(2, size + 1) if size % each == 0 and each <= 32]
-        raise InputError(f"patch = {patch} does not divide pictures of {size} pixels", f"one of {', '.join(fitting)}")
+    """Whether several patches fill a picture (Eq. 5 compares them); an InputError says which do."""
+    if size % patch or patch >= size:
+        fitting = [str(each) for each in range(2, size) if size % each == 0 and each <= 32]
+        raise InputError(
+            f"patch = {patch} does not divide pictures of {size} pixels into several", f"one of {', '.join(fitting)}"
+        )
 
 
 def in_patches(values: Tensor, patch: int) -> Tensor:
