@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 from tutseg.training.spec import Spec, read_spec
+from tutseg.workflow.grid import states
 
 ROOT = Path(__file__).resolve().parents[1]
 TUTSEG = (sys.executable, "-c", "from tutseg.cli import main; main()")
@@ -49,7 +50,9 @@ def main() -> int:
                 code |= subprocess.run(command, timeout=60 * left, check=False).returncode
             except subprocess.TimeoutExpired:
                 break
-    return code | subprocess.run([*TUTSEG, "grid", str(args.spec), "--collect", str(args.out)], check=False).returncode
+    if any(state == "done" for _, state, _ in states(spec)):
+        code |= subprocess.run([*TUTSEG, "grid", str(args.spec), "--collect", str(args.out)], check=False).returncode
+    return code
 
 
 if __name__ == "__main__":
