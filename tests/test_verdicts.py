@@ -145,6 +145,7 @@ def test_headroom_must_be_seen_by_the_design_and_reach_every_printed_effect():
     assert not allowed(room(0.04, -0.001), pair(0.03, 0.02))
     assert not allowed(room(0.04, 0.0), pair(0.03, 0.02))
     assert not allowed(room(0.04, np.nan, np.nan), pair(0.03, 0.02)), "one seed has no interval"
+    assert "has no interval" in why_untestable(claim, [pair(0.03, 0.02)], room(0.04, np.nan, np.nan), 1)
     assert not allowed(room(0.04), pair(0.03, np.nan)), "nor can one seed see anything"
     assert not why_untestable(claim, [pair(0.03, 0.02)], room(0.04) * 2, 2)
     assert why_untestable(claim, [pair(0.03, 0.02)], room(0.04), 2), "every number of labels needs its headroom"

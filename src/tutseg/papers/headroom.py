@@ -105,6 +105,11 @@ def why_untestable(claim: Claim, pairs: Sequence[Pair], found: Sequence[Headroom
     printed = max(abs(pair.paper) for pair in pairs)
     smallest = np.max([pair.smallest for pair in pairs])
     for room in found:
+        if np.isnan(room.low):
+            return (
+                f"supervised training with all labels and with {room.labelled} has one seed in common here, so what "
+                "the labels are worth has no interval"
+            )
         if not allows(room.value, room.low, printed, smallest):
             return (
                 f"all labels are worth {claim.points(room.value)} points more than {room.labelled} "

@@ -8,6 +8,8 @@ Deviations from the authors' code
 ---------------------------------
 - The gradient of the weights is one forward-mode derivative (`tutseg.methods.step.influence`), exact, in place of a
   second backward pass through the virtual step.
+- A sample is a pixel, and what V sees of it is its BCE; V's aim on clean pixels and the network's weighted loss are
+  BCE and Dice, as for every method here. Theirs is cross entropy of a whole picture.
 - The clean set is that above; theirs are a thousand pictures with checked labels.
 - Optimiser and schedule are the trial's for the network, and for V unless the trial gives its group "weigher" others.
 """
