@@ -92,11 +92,12 @@ def test_the_plan_has_every_arm_at_every_noise_with_five_seeds():
     for name, trial in spec.named:
         noise = trial.noise
         arms.setdefault(name, {}).setdefault((noise.get("kind"), noise.get("rate")), set()).add(trial.seed)
-    published = arms.pop("DALE, omega by Adam")
+    published, script = arms.pop("DALE, omega by Adam"), arms.pop("DALE, the script's sign")
     assert len(arms) == 8 and {kind for kind, _ in published} == {"warp", "grow", "shrink", "flip"}
     noises = arms["supervised"]
+    assert script.keys() == {("warp", 0.05), ("grow", 0.06)}
     assert len(noises) == 1 + 4 * 4 and published.keys() < noises.keys()
     assert all(arm.keys() == noises.keys() for arm in arms.values())
-    assert all(seeds == set(range(5)) for arm in (*arms.values(), published) for seeds in arm.values())
+    assert all(seeds == set(range(5)) for arm in (*arms.values(), published, script) for seeds in arm.values())
     steps = {name: trial.steps for name, trial in spec.named}
     assert steps.pop("supervised, twice the steps") == 300 and set(steps.values()) == {150}
