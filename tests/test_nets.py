@@ -10,10 +10,12 @@ import torch
 from safetensors.torch import save_file
 from timm.layers import DropPath
 from torch import nn
+from torch.func import functional_call
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from tutseg import weights
 from tutseg.errors import InputError
-from tutseg.nets import CARDS, build, lite0_unet, mobilenet_unet, net_table, swin_unet
+from tutseg.nets import CARDS, Output, build, lite0_unet, mobilenet_unet, net_table, swin_unet
 from tutseg.nets.common import EncoderDecoder, load_encoder
 
 # where a net has no small variant and the full one would take seconds, its mechanics are tested on a narrower one
@@ -21,7 +23,7 @@ NARROW = {"swin-unet-t": {"embed": 12}}
 # a small variant stands for its net
 TESTED = [name for name, card in CARDS.items() if "prompt" not in card.gives and f"{name}-s" not in CARDS]
 # what is concatenated last is the finest skip and all that came up
-U_SHAPED = ("unet-s", "mobilenet", "lite0", "swin-unet")
+U_SHAPED = ("unet-s", "unetpp-s", "mobilenet", "lite0", "swin-unet")
 # where an encoder was trained on other statistics than ImageNet's
 STATISTICS = {name: ([0.5, 0.5, 0.5], [0.5, 0.5, 0.5]) for name in ("lite0-unet", "lite0-unet-sdf")}
 
@@ -97,6 +99,8 @@ class TestContract:
         assert ("encode" in gives) == (isinstance(net, EncoderDecoder) and len(out.features) > 0)
         assert ("decoded" in gives) == (out.decoded is not None and isinstance(net.head, nn.Module))
         assert set(out.heads) == gives - {"encode", "decoded"}
+        assert set(out.deep) == {head for head in out.heads if head.startswith("aux")}
+        assert all(out.heads[head].shape == out.logits.shape for head in out.deep)
 
     def test_deterministic(self, name):
         """The same seed gives the same net, which gives the same logits; another seed another net."""
@@ -118,6 +122,19 @@ class TestContract:
         sum(said.square().mean() for said in (out.logits, *out.heads.values())).backward()
         idle = [n for n, p in net.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
         assert idle == []
+
+    def test_forward_derivative_is_that_of_the_gradient(self, name):
+        """What a method's virtual steps need of a net (`tutseg.methods.step.influence`)."""
+        net, x = make(name, 64), images(1, 64)
+        theta = {n: p.detach() for n, p in net.named_parameters()}
+        towards = {n: torch.randn_like(p) for n, p in theta.items()}
+        loss = lambda moved: functional_call(net, moved, x).logits.square().mean()
+        with sdpa_kernel(SDPBackend.MATH):
+            _, slope = torch.func.jvp(loss, (theta,), (towards,))
+        loss(dict(net.named_parameters())).backward()
+        grads = {n: p.grad for n, p in net.named_parameters() if p.grad is not None}
+        expected = sum((grad * towards[n]).sum() for n, grad in grads.items())
+        torch.testing.assert_close(slope, expected, rtol=1e-3, atol=1e-4)
 
     def test_trains(self, name):
         net, x = make(name, 64).train(), images(4, 64)
@@ -188,6 +205,18 @@ def test_a_second_head_leaves_the_first_as_it_was(name):
     by_hand = torch.tanh(half(both.sdf(out.decoded), scale_factor=2.0, mode="bilinear"))
     torch.testing.assert_close(out.heads["sdf"], by_hand)
     assert out.heads["sdf"].abs().max() <= 1 and both(x).heads.keys() == {"sdf"}
+
+
+def test_the_loss_of_deep_supervision():
+    """Of all parts of a split batch too; a further head that is no guess at the mask does not count."""
+    logits = torch.arange(4.0).view(4, 1, 1, 1)
+    heads = {"aux1": logits + 10, "sdf": logits + 100, "aux2": logits + 20}
+    out = Output(logits, heads, deep={"aux1": 0.5, "aux2": 0.25})
+    assert out.supervise(torch.sum) == 6 + 0.5 * 46 + 0.25 * 86
+    first, rest = out.split([1, 3])
+    assert first.supervise(torch.sum) == 0 + 0.5 * 10 + 0.25 * 20
+    assert rest.supervise(torch.sum) == 6 + 0.5 * 36 + 0.25 * 66
+    assert Output(logits, heads).supervise(torch.sum) == 6 and out.without_features().deep == out.deep
 
 
 def test_swin_skips_are_what_a_stage_begins_with():

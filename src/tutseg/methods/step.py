@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from tutseg.nets import Output
 
@@ -64,7 +65,8 @@ def influence(
     def gradient(loss: Tensor, parameters: dict[str, Tensor]) -> list[Tensor]:
         return torch.autograd.grad(loss, list(parameters.values()), materialize_grads=True)
 
-    with torch.autocast(weight.device.type, enabled=False):  # forward mode and its cache of casts do not go together
+    # forward mode goes neither with autocast's cache of casts nor with fused attention, which has no derivative for it
+    with torch.autocast(weight.device.type, enabled=False), sdpa_kernel(SDPBackend.MATH):
         step = gradient((weight.detach() * inner(stand_in(theta))).mean(), theta)
         moved = {name: (theta[name] - rate * g).detach().requires_grad_() for name, g in zip(theta, step, strict=True)}
         along = dict(zip(moved, gradient(outer(stand_in(moved)), moved), strict=True))

@@ -10,7 +10,7 @@ The decoder is two parts in turn, ``net.finish(net.join(maps))``: its last block
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -35,12 +35,30 @@ class Output:
         The encoder's maps ``(B, C_i, h_i, w_i)``, fine to coarse; empty unless features were asked for.
     decoded : Tensor or None
         Features before the head ``(B, D, H, W)`` (or a coarser grid); only when features were asked for.
+    deep : mapping of str to float
+        Deep supervision: the heads that are logits of the same mask and learn it too, "aux1", "aux2", ..., with the
+        weight of their loss; the logits' own is 1.
     """
 
     logits: "Tensor"
     heads: "Mapping[str, Tensor]" = field(default_factory=dict)
     features: "tuple[Tensor, ...]" = ()
     decoded: "Tensor | None" = None
+    deep: "Mapping[str, float]" = field(default_factory=dict)
+
+    def supervise(self, loss: "Callable[[Tensor], Tensor]") -> "Tensor":
+        """The loss of the logits and, weighted, of all that learns the mask beside them; see `deep`.
+
+        Parameters
+        ----------
+        loss : callable
+            Logits ``(B, 1, H, W)`` to their loss.
+        """
+        return sum((weight * loss(self.heads[name]) for name, weight in self.deep.items()), loss(self.logits))
+
+    def without_features(self) -> "Output":
+        """What is left where no features were asked for."""
+        return replace(self, features=(), decoded=None)
 
     @property
     def bottleneck(self) -> "Tensor":
@@ -54,7 +72,13 @@ class Output:
         features = [tensor.split(sizes) for tensor in self.features]
         decoded = [None] * len(sizes) if self.decoded is None else self.decoded.split(sizes)
         return [
-            Output(logits, {name: part[i] for name, part in heads.items()}, tuple(f[i] for f in features), decoded[i])
+            Output(
+                logits,
+                {name: part[i] for name, part in heads.items()},
+                tuple(f[i] for f in features),
+                decoded[i],
+                self.deep,
+            )
             for i, logits in enumerate(self.logits.split(sizes))
         ]
 

@@ -123,6 +123,29 @@ register(
     width=8,
 )
 register(
+    name="unetpp",
+    module="tutseg.nets.unet_plus_plus",
+    paper="DALE",
+    stride=16,
+    published_size=256,
+    published_millions=9.04,
+    parameters=9_045_924,
+    source="Zhou 2018, with four heads",
+    gives=("encode", "decoded", "aux1", "aux2", "aux3"),
+)
+register(
+    name="unetpp-s",
+    module="tutseg.nets.unet_plus_plus",
+    paper="lab profile",
+    stride=16,
+    published_size=64,
+    published_millions=None,
+    parameters=567_084,
+    source="U-Net++ at a quarter of the width",
+    gives=("encode", "decoded", "aux1", "aux2", "aux3"),
+    width=8,
+)
+register(
     name="swin-unet",
     module="tutseg.nets.swin_unet",
     paper="DME-FD",

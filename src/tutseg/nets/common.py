@@ -67,7 +67,35 @@ class EncoderDecoder(nn.Module):
     def forward(self, images: Tensor, features: bool = False) -> Output:
         """`decode` after `encode`; the features are dropped unless asked for."""
         out = self.decode(self.encode(images))
-        return out if features else Output(out.logits, out.heads)
+        return out if features else out.without_features()
+
+
+class DeepSupervision(EncoderDecoder):
+    """A net whose decoder also says the mask where it is coarser, and learns it there (`Output.deep`).
+
+    A subclass sets `auxiliary`, the heads of those stages, and `deep`, the weight of each one's loss, fine to coarse.
+    """
+
+    auxiliary: nn.ModuleList
+    deep: tuple[float, ...]
+
+    def climb(self, features: list[Tensor]) -> list[Tensor]:
+        """The maps of the stages with an auxiliary head, coarse to fine, and behind them what `join` returns."""
+        raise NotImplementedError
+
+    def join(self, features: list[Tensor]) -> Tensor:
+        """The last of what `climb` returns."""
+        return self.climb(features)[-1]
+
+    def decode(self, features: list[Tensor]) -> Output:
+        """`finish` after `climb`; "aux1" is the finest of the further heads, each taken to the images' size."""
+        *coarse, joined = self.climb(features)
+        out = self.finish(joined)
+        size, heads, deep = out.logits.shape[-2:], {}, {}
+        for k, (head, x, weight) in enumerate(zip(self.auxiliary, reversed(coarse), self.deep, strict=True), start=1):
+            heads[f"aux{k}"] = F.interpolate(head(x), size, mode="bilinear", align_corners=False)
+            deep[f"aux{k}"] = weight
+        return replace(out, heads=heads, deep=deep, features=tuple(features))
 
 
 class Promptable(nn.Module):

@@ -21,7 +21,7 @@ from tutseg.methods.options import checked
 
 
 class Supervised(OneNet):
-    """Minimise ``0.5 (BCE + Dice)`` on labelled pictures.
+    """Minimise ``0.5 (BCE + Dice)`` on labelled pictures, of all heads where the network has deep supervision.
 
     Parameters
     ----------
@@ -49,4 +49,4 @@ class Supervised(OneNet):
     def losses(self, batch: Batch, progress: Progress) -> dict[str, Tensor]:
         """L_sup of one step."""
         labelled = batch["labelled"]
-        return {"sup": bce_dice(self.net(labelled.image).logits, labelled.mask)}
+        return {"sup": self.net(labelled.image).supervise(lambda logits: bce_dice(logits, labelled.mask))}

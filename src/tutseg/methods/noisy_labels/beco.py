@@ -79,10 +79,10 @@ class BECO(TwoBranch):
             x = paste * x.roll(1, 0) + (1 - paste) * x
             y, reliable = torch.maximum(paste, y), torch.maximum(paste, reliable)
             weight = reliable * (1 + self.boundary * edge_of(paste))
-        z1, z2 = self.branch1(x).logits, self.branch2(x).logits
-        return {
-            "sup1": bce_dice(z1, y, weight),
-            "sup2": bce_dice(z2, y, weight),
-            "cross1": bce(z1, hard_label(z2), 1 - reliable),
-            "cross2": bce(z2, hard_label(z1), 1 - reliable),
-        }
+        out1, out2 = self.branch1(x), self.branch2(x)
+        terms = {}
+        for k, out, other in (("1", out1, out2), ("2", out2, out1)):
+            said = hard_label(other.logits)
+            terms[f"sup{k}"] = out.supervise(lambda logits: bce_dice(logits, y, weight))
+            terms[f"cross{k}"] = bce(out.logits, said, 1 - reliable)
+        return terms

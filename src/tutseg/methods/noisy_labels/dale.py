@@ -53,9 +53,10 @@ class RSet:
             net(self.image).logits.float(), self.label, reduction="none"
         )
 
-    def loss(self, net: Callable[..., Output]) -> Tensor:
-        """The segmentation loss `L`, a scalar."""
-        return bce_dice(net(self.image).logits, self.label, self.weight)
+    def loss(self, net: Callable[..., Output], confidence: Tensor | float = 1.0) -> Tensor:
+        """The segmentation loss `L`, a scalar, of all heads where the network has deep supervision."""
+        weight = confidence * self.weight
+        return net(self.image).supervise(lambda logits: bce_dice(logits, self.label, weight))
 
 
 def gaussian(features: Tensor) -> tuple[Tensor, Tensor]:
@@ -225,11 +226,11 @@ class DALE(OneNet):
         images, labels = batch["labelled"].image, batch["labelled"].mask
         n, f, fuzzy = self.split(images, labels)
         out = self.net(n.image, features=True)
-        terms = step({"sup_n": bce_dice(out.logits, n.label, n.weight)})  # Eq. 1
+        terms = step({"sup_n": n.loss(lambda _: out)})  # Eq. 1
         f_n = out.decoded.detach()
         omega, slope = self.omega(n, f, fuzzy, step.rate())
         out = self.net(f.image, features=True)
-        fuzzy_terms = {"sup_f": bce_dice(out.logits, f.label, omega * f.weight)}  # Eq. 15
+        fuzzy_terms = {"sup_f": f.loss(lambda _: out, omega)}  # Eq. 15
         skipped = 0
         if self.alpha:
             l_w, skipped = self.align_loss(f_n, out.decoded, labels, self.clean(slope))

@@ -62,7 +62,10 @@ class GCE(OneNet):
     def losses(self, batch: Batch, progress: Progress) -> dict[str, Tensor]:
         """The (truncated) mean of `L_q`, GCE Eq. 6 and 9."""
         labelled = batch["labelled"]
-        loss = generalised(self.net(labelled.image).logits, labelled.mask, self.q)
-        if self.truncate and progress.fraction >= self.start:
-            loss = loss * (loss.detach() < (1 - 0.5**self.q) / self.q)
-        return {"sup": loss.mean()}
+        late = self.truncate and progress.fraction >= self.start
+
+        def mean(logits: Tensor) -> Tensor:
+            loss = generalised(logits, labelled.mask, self.q)
+            return (loss * (loss.detach() < (1 - 0.5**self.q) / self.q) if late else loss).mean()
+
+        return {"sup": self.net(labelled.image).supervise(mean)}

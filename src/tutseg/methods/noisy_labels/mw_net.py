@@ -85,10 +85,11 @@ class MWNet(OneNet):
         out = self.net(images)
         loss = samples(lambda _: out).detach()
         weight = self.weigh(loss)
-        clean = lambda net: bce_dice(net(images).logits, masks, clear)
+        clean = lambda net: net(images).supervise(lambda logits: bce_dice(logits, masks, clear))
         slope, _ = influence(self.net, step.rate("net"), weight.detach(), samples, clean)
         step({"meta": (slope * weight).sum()}, "weigher")
         with torch.no_grad():
             weight = self.weigh(loss)
-        terms = step({"sup": bce_dice(out.logits, masks, weight.expand_as(masks))}, "net")
+        weighted = lambda logits: bce_dice(logits, masks, weight.expand_as(masks))
+        terms = step({"sup": out.supervise(weighted)}, "net")
         return terms | {"weight mean": weight.mean(), "weight of large loss": weight.flatten()[loss.argmax()]}

@@ -70,5 +70,6 @@ class SmallLoss(OneNet):
 
     def losses(self, batch: Batch, progress: Progress) -> dict[str, Tensor]:
         """L_sup over what is kept."""
-        logits, mask = self.net(batch["labelled"].image).logits, batch["labelled"].mask
-        return {"sup": bce_dice(logits, mask, small(logits, mask, self.weights(progress)["forget"]))}
+        out, mask = self.net(batch["labelled"].image), batch["labelled"].mask
+        kept = small(out.logits, mask, self.weights(progress)["forget"])
+        return {"sup": out.supervise(lambda logits: bce_dice(logits, mask, kept))}
