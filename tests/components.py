@@ -6,12 +6,14 @@ from functools import cache
 import numpy as np
 
 from tutseg.data import open_source
+from tutseg.nets import build
 from tutseg.papers.claims import Pair, Verdict, load_claims
 from tutseg.papers.verdicts import Decided, InSetup
 from tutseg.report import diagrams, lines, one_image_figures, photographs, statistical
 from tutseg.report.explorers import GridExplorer, StepExplorer, ThresholdExplorer
 from tutseg.report.forest import forest
 from tutseg.report.groups import Group, in_groups
+from tutseg.report.prompts import PromptExplorer, SoftExplorer
 from tutseg.report.source import show
 from tutseg.report.table import Table
 from tutseg.report.tables import difference_table, score_table
@@ -131,6 +133,7 @@ def components() -> dict[str, object]:
         note="How to read it.",
         origin="Made up.",
     )
+    scene = [*open_source("synth-wild", kind="scenes", n=2, size=64, seed=1, without=("alone",))]
     return {
         "score_table": score_table(groups(), "Dice of three methods"),
         "difference_table": difference_table(groups(), "dme-fd"),
@@ -157,6 +160,8 @@ def components() -> dict[str, object]:
         "threshold": ThresholdExplorer(soft[:3], soft[:3][::-1], truth[:3], images[:3], [s.id for s in some[:3]]),
         "steps": StepExplorer([rng.integers(0, 5 - i, (12, 16)) for i in range(4)],
                               {"clusters": [5, 4, 3, 2], "loss": [0.0625, 1 / 3, 0.1875, 2e-4]}, steps=[0, 5, 10, 50]),
+        "prompts": PromptExplorer(build("sam-s", 64, pretrained=True).eval(), scene[0].image, [s.mask for s in scene]),
+        "soft": SoftExplorer(*rng.normal(0, 6, (2, 48, 48)), rng.uniform(-1, 1, (48, 48))),
         "grid": GridExplorer({"picture": ("a", "b"), "λ1": ("0.3", "1.2")}, frames,
                              {"clusters": range(4), "Dice": rng.random(4)}),
     }  # fmt: skip

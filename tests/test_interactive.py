@@ -5,11 +5,15 @@ from html import unescape
 
 import numpy as np
 import pytest
+import torch
 from chromium import Browser
 
 from tutseg.errors import InputError
+from tutseg.methods.distillation.sam_kd import distillation
+from tutseg.nets import build
 from tutseg.report.explorers import RULES, GridExplorer, StepExplorer, ThresholdExplorer
 from tutseg.report.interactive import shown
+from tutseg.report.prompts import KINDS, PLACES, PromptExplorer, SoftExplorer
 from tutseg.workflow.book import faulty_loads
 
 ARROW_LEFT, ARROW_RIGHT = "\ue012", "\ue014"
@@ -41,6 +45,25 @@ def grid() -> GridExplorer:
     axes = {"picture": ("a", "b"), "λ1": ("0.3", "1.2"), "weight of L_S": ("0", "1", "3")}
     frames = [rng.integers(0, 4, (10, 14)) for _ in range(12)]
     return GridExplorer(axes, frames, {"clusters": range(12), "Dice": rng.random(12)})
+
+
+def two_lesions(size: int = 48) -> tuple[np.ndarray, list[np.ndarray]]:
+    """A picture of two dark discs, and the disc of each."""
+    y, x = np.mgrid[:size, :size]
+    discs = [np.hypot(x - 0.3 * size, y - 0.35 * size) < 7, np.hypot(x - 0.7 * size, y - 0.65 * size) < 9]
+    picture = np.full((size, size, 3), (220, 180, 160), np.uint8)
+    picture[discs[0] | discs[1]] = (90, 60, 50)
+    return picture, discs
+
+
+def prompts() -> PromptExplorer:
+    picture, discs = two_lesions()
+    return PromptExplorer(build("sam-s", len(picture), pretrained=True).eval(), picture, discs)
+
+
+def soft() -> SoftExplorer:
+    rng = np.random.default_rng(6)
+    return SoftExplorer(*rng.normal(0, 6, (2, 12, 14)), rng.uniform(-1, 1, (12, 14)))
 
 
 def by_hand(figure: ThresholdExplorer, at: int, tau: float, rule: str) -> tuple[float, float]:
@@ -104,6 +127,62 @@ def test_a_grid_finds_the_frame_of_a_combination():
     assert figure.numbers(**{"picture": "b", "λ1": "0.3", "weight of L_S": "3"})["clusters"] == 8
 
 
+def test_a_prompt_is_what_the_net_is_told():
+    figure = prompts()
+    picture, (disc, other) = two_lesions()
+    at = np.argwhere(disc)
+    assert [*at.min(0), *at.max(0)] == [10, 8, 23, 21]  # its middle is pixel (17, 15), 30 % of 48 is pixel 14
+    assert figure.told_box(30, 35) == [7, 9, 21, 23] and figure.told_box(5, 95) == [0, 38, 9, 48]
+    moved = np.roll(disc, (2, 1), axis=(0, 1))
+    assert np.array_equal(figure.told_mask(35, 40), moved)
+    ask = {
+        "click": {"points": torch.tensor([[[0.35, 0.4, 1.0]]])},
+        "box": {"boxes": torch.tensor([[9, 12, 23, 26]]) / 48},
+        "mask": {"mask_logits": torch.tensor(np.where(moved, 8.0, -8.0)).float()[None, None]},
+    }
+    images = torch.tensor(picture).permute(2, 0, 1)[None] / 255
+    with torch.no_grad():
+        for told, prompt in ask.items():
+            said = (figure.net(images, **prompt).logits[0, 0] > 0).numpy()
+            numbers = [*figure.numbers(told, 35, 40).values()]
+            dice = [2 * (said & lesion).sum() / (said.sum() + lesion.sum()) for lesion in (disc, other)]
+            assert said.any() and numbers[:2] == pytest.approx(dice, abs=6e-5)
+            expected = 2 * (moved & disc).sum() / (moved.sum() + disc.sum()) if told == "mask" else None
+            assert numbers[2] == (expected and pytest.approx(expected, abs=6e-5))
+
+
+def test_a_kernel_asks_the_net_where_a_page_has_no_answer():
+    figure = prompts()
+    before = len(figure.known)
+    assert before == len(KINDS) * len(PLACES) ** 2
+    *inputs, picture, _ = figure.live().children
+    inputs[1].value = 37
+    assert ("click", 37, inputs[2].value) in figure.known and len(figure.known) == before + 1
+    assert "across, % of the width 37" in unescape(picture.value)
+
+
+def test_a_scene_of_one_lesion_is_refused():
+    picture, (disc, other) = two_lesions()
+    for lesions in ([disc], [disc, other[1:]], [disc, disc & other]):
+        with pytest.raises(InputError, match="wants two lesions of the picture's size"):
+            PromptExplorer(None, picture, lesions)
+    with pytest.raises(InputError, match="differ in size"):
+        SoftExplorer(disc * 1.0, disc * 1.0, disc[1:] * 1.0)
+
+
+@pytest.mark.parametrize(("temperature", "k"), [(1, "10"), (4.5, "1500"), (20, "1")])
+def test_soft_labels_are_those_of_the_loss(temperature, k):
+    figure = soft()
+    sam, main, sdf = figure.maps()
+    as_logits = [torch.from_numpy(z)[None, None] for z in (sam, main)]
+    numbers = figure.numbers(temperature, k)
+    for words, times in (("L_kd with T²", True), ("L_kd without T²", False)):
+        assert numbers[words] == pytest.approx(float(distillation(*as_logits, temperature, times)), rel=1e-4)
+    shown_mask = figure.panels(temperature, k)["mask of the distance"]
+    assert ((shown_mask[..., 0] > 127) == (sdf <= 0)).mean() > 0.95
+    assert sdf.min() < -0.9 and np.abs(sam).max() == 12
+
+
 def test_numbers_are_rounded_as_a_browser_does():
     assert [shown(0.0625), shown(0.1875), shown(1 / 3), shown(None), shown(8.0, 0)] == [
         "0.063",
@@ -118,7 +197,10 @@ def printed(html: str) -> list[str]:
     return re.findall(r"<output>([^<]*)</output>", html)
 
 
-@pytest.mark.parametrize("figure", [explorer(), steps(), grid()], ids=["threshold", "steps", "grid"])
+EVERY = {"threshold": explorer, "steps": steps, "grid": grid, "prompts": prompts, "soft": soft}
+
+
+@pytest.mark.parametrize("figure", [make() for make in EVERY.values()], ids=EVERY)
 def test_widgets_and_small_multiples_show_the_numbers(figure):
     from ipywidgets import FloatSlider
 
@@ -142,14 +224,14 @@ def test_widgets_and_small_multiples_show_the_numbers(figure):
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
-    """The three figures in one page, in a browser."""
+    """All figures in one page, in a browser."""
     folder = tmp_path_factory.mktemp("page")
-    text = "<!doctype html><meta charset=utf-8>" + explorer().to_html() + steps().to_html() + grid().to_html()
+    text = "<!doctype html><meta charset=utf-8>" + "".join(make().to_html() for make in EVERY.values())
     (folder / "page.html").write_text(text)
     assert faulty_loads(folder) == []
     browser = Browser()
     browser.open(f"file://{folder}/page.html")
-    browser.wait("document.querySelectorAll('[data-ready]').length === 3")
+    browser.wait("document.querySelectorAll('[data-ready]').length === 5")
     yield browser
     browser.close()
 
@@ -211,6 +293,29 @@ def test_menus_of_a_grid_choose_the_combination(page):
     for name, value in (("weight of L_S", "3"), ("picture", "b"), ("λ1", "1.2"), ("weight of L_S", "1")):
         page.keys(f".tutseg-figure:nth-of-type(3) select[name='{name}']", value)
         assert assert_equal_to_python(page, 2, figure)[name] == value
+
+
+@pytest.mark.slow
+def test_a_prompt_is_moved_by_its_sliders_and_by_pointing_at_the_picture(page):
+    figure = prompts()
+    assert assert_equal_to_python(page, 3, figure) == figure.start()
+    for told in reversed(KINDS):
+        page.keys("select[name=told]", told)
+        for place, key in (("across", ARROW_RIGHT), ("down", ARROW_LEFT)):
+            page.keys(f"input[name={place}]", 2 * key)
+            assert assert_equal_to_python(page, 3, figure)["told"] == told
+    page.click(".tutseg-pointed canvas", 0.8)  # half way down
+    state = assert_equal_to_python(page, 3, figure)
+    assert (state["across"], state["down"]) == (80, 50)
+
+
+@pytest.mark.slow
+def test_temperature_and_sharpness_move_in_the_page(page):
+    figure = soft()
+    for k in ("1500", "3", "10"):
+        page.keys("select[name=k]", k)
+        page.keys("input[name=T]", 3 * ARROW_LEFT)
+        assert assert_equal_to_python(page, 4, figure)["k"] == k
 
 
 @pytest.mark.slow

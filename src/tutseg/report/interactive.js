@@ -106,9 +106,79 @@ function tutsegFigure(root, spec) {
         return { clusters: this.frames[this.place(state)] };
       },
     },
+    prompts: {
+      async load() {
+        [this.sheet, this.picture, this.lesions] = await Promise.all([spec.sheet, spec.picture, spec.lesions].map(decode));
+      },
+      // What the sheet's tile of a state says of each pixel: an answer's bit, and a prompt's.
+      each(state, visit) {
+        const size = this.picture.width, told = spec.kinds.indexOf(state.told);
+        const left = spec.places.indexOf(state.across) * size, top = spec.places.indexOf(state.down) * size;
+        for (let y = 0; y < size; y++) {
+          for (let x = 0; x < size; x++) {
+            const bits = this.sheet.data[4 * ((top + y) * this.sheet.width + left + x)];
+            visit(4 * (y * size + x), bits >> told & 1, bits >> told + spec.kinds.length & 1);
+          }
+        }
+      },
+      numbers(state) {
+        const n = spec.places.length;
+        const at = (spec.kinds.indexOf(state.told) * n + spec.places.indexOf(state.down)) * n + spec.places.indexOf(state.across);
+        return Object.fromEntries(Object.entries(spec.values).map(([words, column]) => [words, column[at]]));
+      },
+      panels(state) {
+        const { width, height } = this.picture;
+        const asked = new ImageData(new Uint8ClampedArray(this.picture.data), width), answer = new ImageData(width, height);
+        this.each(state, (i, inside, marked) => {
+          const lesion = this.lesions.data[i] > 0;
+          answer.data.set([...spec.colours[inside ? (lesion ? 0 : 1) : (lesion ? 2 : 3)], 255], i);
+          if (marked) asked.data.set([...spec.mark, 255], i);
+        });
+        return { "the prompt, and both lesions": asked, "the answer": answer };
+      },
+    },
+    soft: {
+      async load() {
+        const maps = await decode(spec.maps), at = (which) => (_, i) => 2 * maps.data[4 * i + which] / 255 - 1;
+        this.size = [maps.width, maps.height];
+        const all = (which) => Float64Array.from({ length: maps.width * maps.height }, at(which));
+        this.sam = all(0).map((z) => spec.farthest * z);
+        this.main = all(1).map((z) => spec.farthest * z);
+        this.sdf = all(2);
+      },
+      sigmoid: (z) => 1 / (1 + Math.exp(-z)),
+      numbers(state) {
+        const T = state.T, k = Number(state.k), n = this.sam.length;
+        let loss = 0, apart = 0, moved = 0;
+        for (let i = 0; i < n; i++) {
+          const p = this.sigmoid(this.sam[i] / T), q = this.sigmoid(this.main[i] / T), s = this.sigmoid(-k * this.sdf[i]);
+          loss += p * (Math.log(p) - Math.log(q)) + (1 - p) * (Math.log(1 - p) - Math.log(1 - q));
+          apart += (s - this.sigmoid(this.main[i])) ** 2;
+          moved += s * (1 - s) > 0.01;
+        }
+        return {
+          "L_kd with T²": loss / n * T ** 2,
+          "L_kd without T²": loss / n,
+          "the two heads' difference": apart / n,
+          "pixels whose distance has a gradient": moved / n,
+        };
+      },
+      panels(state) {
+        const grey = (map, of) => {
+          const out = new ImageData(...this.size);
+          map.forEach((z, i) => out.data.set([...Array(3).fill(Math.floor(255 * of(z) + 0.5)), 255], 4 * i));
+          return out;
+        };
+        return {
+          "SAM at T": grey(this.sam, (z) => this.sigmoid(z / state.T)),
+          "main network at T": grey(this.main, (z) => this.sigmoid(z / state.T)),
+          "mask of the distance": grey(this.sdf, (phi) => this.sigmoid(-Number(state.k) * phi)),
+        };
+      },
+    },
   };
 
-  const figure = KINDS[spec.kind], state = {};
+  const figure = KINDS[spec.kind], state = {}, inputs = {};
   const live = root.querySelector(".tutseg-live"), stills = root.querySelector(".tutseg-stills");
   const make = (tag, parent, properties = {}) => parent.appendChild(Object.assign(document.createElement(tag), properties));
   const controls = make("div", live, { className: "tutseg-controls" });
@@ -155,12 +225,29 @@ function tutsegFigure(root, spec) {
       Object.assign(input, { type: "range", min: control.low, max: control.high, step: control.step });
     }
     input.value = control.start;
+    inputs[control.name] = input;
     const value = menu ? null : make("output", row, { textContent: shown(control.start, control.decimals) });
     input.addEventListener("input", () => {
       state[control.name] = menu ? input.value : Number(input.value);
       if (value) value.textContent = shown(state[control.name], control.decimals);
       redraw();
     });
+  }
+
+  // Where a figure has sliders for a place, its first picture can be pointed at as well.
+  const point = (event) => {
+    const canvas = drawing.querySelector("canvas");
+    if (event.target !== canvas || !event.buttons) return;
+    const frame = canvas.getBoundingClientRect();
+    const at = [(event.clientX - frame.left) / frame.width, (event.clientY - frame.top) / frame.height];
+    spec.pointed.forEach((name, i) => {
+      inputs[name].value = 100 * at[i];
+      inputs[name].dispatchEvent(new Event("input"));
+    });
+  };
+  if (spec.pointed) {
+    drawing.classList.add("tutseg-pointed");
+    for (const kind of ["pointerdown", "pointermove"]) drawing.addEventListener(kind, point);
   }
 
   figure.load().then(() => {

@@ -83,6 +83,8 @@ class InteractiveFigure(Shown):
         What can be moved.
     decimals : dict
         Decimals of the numbers that are not shown with three.
+    live_steps : dict
+        Steps of those sliders that are finer where a kernel computes.
     """
 
     kind: ClassVar[str]
@@ -90,6 +92,7 @@ class InteractiveFigure(Shown):
     key: ClassVar[dict[str, tuple[int, int, int]]] = {}
     controls: tuple[Control, ...]
     decimals: dict[str, int]
+    live_steps: ClassVar[dict[str, float]] = {}
 
     def numbers(self, **state: Any) -> dict[str, float | None]:
         """The numbers shown at a state, by the words beside them."""
@@ -147,7 +150,7 @@ class InteractiveFigure(Shown):
                 make = widgets.FloatSlider(
                     min=control.low,
                     max=control.high,
-                    step=control.step,
+                    step=self.live_steps.get(control.name, control.step),
                     value=control.start,
                     readout_format=f".{control.decimals}f",
                 )
