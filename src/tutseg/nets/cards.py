@@ -184,6 +184,29 @@ register(
     window=4,
 )
 register(
+    name="convformer",
+    module="tutseg.nets.convformer",
+    paper="DALE",
+    stride=8,
+    published_size=256,
+    published_millions=115.61,
+    parameters=115_609_889,
+    source="Lin 2023, in SETR",
+)
+register(
+    name="convformer-s",
+    module="tutseg.nets.convformer",
+    paper="lab profile",
+    stride=8,
+    published_size=96,
+    published_millions=None,
+    parameters=480_933,
+    source="ConvFormer at an eighth of the width, 3 blocks",
+    width=64,
+    depth=3,
+    heads=4,
+)
+register(
     name="sam-s",
     module="tutseg.nets.sam",
     paper="lab profile",

@@ -138,12 +138,21 @@ class Promptable(nn.Module):
         return self.decode(self.embed(images), **prompts)
 
 
+def conv_bn(c_in: int, c_out: int, kernel: int) -> nn.Sequential:
+    """Convolution, batch norm (a bias before it would do nothing), ReLU; the size stays."""
+    return nn.Sequential(
+        nn.Conv2d(c_in, c_out, kernel, padding=kernel // 2, bias=False), nn.BatchNorm2d(c_out), nn.ReLU(inplace=True)
+    )
+
+
 def double_conv(c_in: int, c_out: int) -> nn.Sequential:
-    """Twice convolution 3x3, batch norm, ReLU: U-Net's block (a bias before batch norm would do nothing)."""
-    layers: list[nn.Module] = []
-    for c in (c_in, c_out):
-        layers += [nn.Conv2d(c, c_out, 3, padding=1, bias=False), nn.BatchNorm2d(c_out), nn.ReLU(inplace=True)]
-    return nn.Sequential(*layers)
+    """Twice convolution 3x3, batch norm, ReLU: U-Net's block."""
+    return nn.Sequential(*conv_bn(c_in, c_out, 3), *conv_bn(c_out, c_out, 3))
+
+
+def upsample(x: Tensor, scale: int = 2) -> Tensor:
+    """``(B, C, h, w)`` to ``(B, C, scale h, scale w)``, bilinear."""
+    return F.interpolate(x, scale_factor=float(scale), mode="bilinear", align_corners=False)
 
 
 class PyramidUNet(EncoderDecoder):
@@ -179,17 +188,13 @@ class PyramidUNet(EncoderDecoder):
         """The maps of `encode` to the input of the last double convolution, at half the resolution."""
         finest, *skips, x = features
         for block, skip in zip(self.decoder[:-1], reversed(skips), strict=True):
-            x = block(torch.cat([skip, _twice(x)], dim=1))
-        return torch.cat([finest, _twice(x)], dim=1)
+            x = block(torch.cat([skip, upsample(x)], dim=1))
+        return torch.cat([finest, upsample(x)], dim=1)
 
     def finish(self, joined: Tensor) -> Output:
         """What `join` returned to logits at the images' size; decoded is ``(B, C, H/2, W/2)``."""
         x = self.decoder[-1](joined)
-        return Output(_twice(self.head(x)), decoded=x)
-
-
-def _twice(x: Tensor) -> Tensor:
-    return F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
+        return Output(upsample(self.head(x)), decoded=x)
 
 
 def load_encoder(encoder: nn.Module, tensors: dict[str, Tensor], file: str) -> None:
