@@ -149,6 +149,8 @@ class SAMKD(OneNet):
         Have the teacher.
     kd : float
         Weight of L_kd, >= 0.
+    ramped : bool
+        Warm that weight up as those of the other unlabelled terms.
     temperature : float
         T of Eq. 2.
     times_t2 : bool
@@ -183,6 +185,7 @@ class SAMKD(OneNet):
         adapters: bool = True,
         teacher: bool = True,
         kd: NotNegative = 1.0,
+        ramped: bool = False,
         temperature: Positive = 10.0,
         times_t2: bool = True,
         beta: NotNegative = 0.3,
@@ -194,7 +197,7 @@ class SAMKD(OneNet):
         super().__init__()
         self.net = self.make_net(net, size, pretrained)
         self.use_sdf, self.prompt, self.tokens = sdf, prompt if sdf or prompt == "none" else "mask", tokens
-        self.kd, self.temperature, self.times_t2 = kd, temperature, times_t2
+        self.kd, self.ramped, self.temperature, self.times_t2 = kd, ramped, temperature, times_t2
         self.beta, self.weight, self.consistency, self.k = beta if sdf else 0.0, weight, consistency, k
         with torch.device("meta"):  # for its sizes: to predict, no SAM is made
             shape = build(sam, size)
@@ -245,7 +248,7 @@ class SAMKD(OneNet):
         with torch.no_grad():  # on unlabelled pictures SAM's side teaches and does not learn
             seen_u = self.see(x_u)
             answer = self.ask(seen_u, unlabelled)
-        terms["kd"] = self.kd * distillation(answer, unlabelled.logits, self.temperature, self.times_t2)  # Eq. 3
+        terms["kd"] = ramp["kd"] * distillation(answer, unlabelled.logits, self.temperature, self.times_t2)  # Eq. 3
 
         if self.teacher is not None:
             terms |= self.both_heads("teacher", self.teacher(seen, x.shape[-2:]), y, phi)
@@ -256,6 +259,7 @@ class SAMKD(OneNet):
         return terms
 
     def weights(self, progress: Progress) -> dict[str, float]:
-        """c(t) of the two tasks' agreement and lambda(t) of what the teacher says."""
+        """c(t) of the two tasks' agreement, lambda(t) of what the teacher says, and the weight of what SAM says."""
         ramp = ramp_up(progress.fraction)
-        return {"dtc": self.consistency * ramp, "taught": self.weight * ramp}
+        kd = self.kd * (ramp if self.ramped else 1.0)
+        return {"dtc": self.consistency * ramp, "taught": self.weight * ramp, "kd": kd}
