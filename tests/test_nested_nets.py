@@ -6,7 +6,7 @@ from drawn import drawn_batch, options_for, stepper
 
 from tutseg.methods import build_method
 from tutseg.methods.base import Progress
-from tutseg.nets import build
+from tutseg.nets import build, ege_unet
 
 
 def images(n: int, size: int) -> torch.Tensor:
@@ -49,3 +49,46 @@ def test_methods_teach_the_further_heads(name):
     before = [p.detach().clone() for p in heads]
     method.update(drawn_batch(2, 0, 32, 0), Progress(50, 100, 10), stepper(method))
     assert heads and not any(map(torch.equal, heads, before))
+
+
+def test_hadamard_attention_multiplies_along_two_axes():
+    """What a quarter is multiplied by, found by division: of the plane, of channel and row, of channel and column."""
+    torch.manual_seed(0)
+    layer, x = ege_unet.HadamardAttention(16, 8), torch.rand(2, 16, 5, 7)
+    for points in (layer.plane, layer.rows, layer.columns):
+        torch.nn.init.uniform_(points)
+    layer.norm = layer.mix = torch.nn.Identity()
+    a, b, c, d = (layer(x) / x).chunk(4, dim=1)
+    torch.testing.assert_close(a, a[:1].expand_as(a))
+    torch.testing.assert_close(b, b[:1, :, :, :1].expand_as(b))
+    torch.testing.assert_close(c, c[:1, :, :1].expand_as(c))
+    assert a[0].std((1, 2)).min() > 0 and b[0].std(1).min() > 0 and c[0].std(2).min() > 0
+    torch.testing.assert_close(d * x[:, 12:], layer.local(x[:, 12:]))
+
+
+def test_bridges_reach_as_far_as_their_dilation():
+    """A change of one pixel of a skip moves each group of channels at its own distance."""
+    bridge, low = ege_unet.Bridge(16, 8), torch.rand(1, 8, 17, 17)
+    high, mask, moved = torch.rand(1, 16, 17, 17), torch.rand(1, 1, 17, 17), low.clone()
+    moved[:, :, 8, 8] += torch.arange(8.0)
+    bridge.tail = torch.nn.Identity()
+    changed = (bridge(high, moved, mask) != bridge(high, low, mask)).chunk(4, dim=1)
+    for group, dilation in zip(changed, (1, 2, 5, 7), strict=True):
+        rows = group[0].any(0).any(1).nonzero()[:, 0].tolist()
+        assert rows == [8 - dilation, 8, 8 + dilation]
+
+
+def test_ege_unet_projects_and_resizes_in_either_order():
+    high, bridge = torch.rand(2, 16, 4, 4), ege_unet.Bridge(16, 8)
+    first, last = bridge.project(ege_unet.resized(high, (8, 8))), ege_unet.resized(bridge.project(high), (8, 8))
+    torch.testing.assert_close(first, last)
+
+
+def test_ege_unet_masks_are_those_of_its_levels():
+    net, x = build("ege-unet", 64).eval(), images(1, 64)
+    out = net(x)
+    for k in range(1, 6):  # aux5 is the coarsest: its stage comes first
+        with torch.no_grad():
+            net.decoder[5 - k].mask.bias += 1
+        assert not torch.equal(net(x).heads[f"aux{k}"], out.heads[f"aux{k}"])
+        assert all(torch.equal(net(x).heads[f"aux{i}"], out.heads[f"aux{i}"]) for i in range(k + 1, 6))

@@ -39,13 +39,13 @@ def images(n: int, size: int, seed: int = 1) -> torch.Tensor:
 
 @pytest.mark.parametrize("name", CARDS)
 def test_parameters(name):
-    """As many as the card says, and within 0.5 % of the published number."""
+    """As many as the card says, and within 0.5 % of the published number, or its third digit."""
     card = CARDS[name]
     with torch.device("meta"):
         net = build(name, card.published_size)
     assert sum(p.numel() for p in net.parameters()) == card.parameters
     if card.published_millions is not None:
-        assert card.parameters / 1e6 == pytest.approx(card.published_millions, rel=0.005)
+        assert card.parameters / 1e6 == pytest.approx(card.published_millions, rel=0.005, abs=0.0005)
 
 
 @pytest.mark.parametrize("name", CARDS)
@@ -113,8 +113,9 @@ class TestContract:
     def test_pictures_do_not_mix(self, name):
         net, x = make(name, 64), images(3, 64)
         together = net(x).logits
+        rounding = 1e-5 * max(1.0, together.abs().max().item())
         for i in range(3):
-            torch.testing.assert_close(net(x[i : i + 1]).logits[0], together[i], rtol=1e-4, atol=1e-5)
+            torch.testing.assert_close(net(x[i : i + 1]).logits[0], together[i], rtol=1e-4, atol=rounding)
 
     def test_gradient_reaches_every_parameter(self, name):
         net = make(name, 64)

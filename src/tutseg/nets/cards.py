@@ -146,6 +146,17 @@ register(
     width=8,
 )
 register(
+    name="ege-unet",
+    module="tutseg.nets.ege_unet",
+    paper="DALE",
+    stride=32,
+    published_size=256,
+    published_millions=0.053,
+    parameters=53_374,
+    source="Ruan 2023",
+    gives=("encode", "decoded", "aux1", "aux2", "aux3", "aux4", "aux5"),
+)
+register(
     name="swin-unet",
     module="tutseg.nets.swin_unet",
     paper="DME-FD",
