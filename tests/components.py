@@ -10,7 +10,7 @@ from tutseg.nets import build
 from tutseg.papers.claims import Pair, Verdict, load_claims
 from tutseg.papers.verdicts import Decided, InSetup
 from tutseg.report import diagrams, lines, one_image_figures, photographs, statistical
-from tutseg.report.explorers import GridExplorer, StepExplorer, ThresholdExplorer
+from tutseg.report.explorers import FuzzyExplorer, GridExplorer, StepExplorer, ThresholdExplorer
 from tutseg.report.forest import forest
 from tutseg.report.groups import Group, in_groups
 from tutseg.report.prompts import PromptExplorer, SoftExplorer
@@ -158,6 +158,8 @@ def components() -> dict[str, object]:
                                          [s.id for s in some[:3]] + ["fuzziness"] * 3),
         "outlined": photographs.outlined(drawn, 12),
         "threshold": ThresholdExplorer(soft[:3], soft[:3][::-1], truth[:3], images[:3], [s.id for s in some[:3]]),
+        "fuzzy": FuzzyExplorer({"entropy": soft[:3], "edges": soft[3:]}, [s.extra["fuzziness"] for s in some[:3]],
+                               images[:3], [s.id for s in some[:3]]),
         "steps": StepExplorer([rng.integers(0, 5 - i, (12, 16)) for i in range(4)],
                               {"clusters": [5, 4, 3, 2], "loss": [0.0625, 1 / 3, 0.1875, 2e-4]}, steps=[0, 5, 10, 50]),
         "prompts": PromptExplorer(build("sam-s", 64, pretrained=True).eval(), scene[0].image, [s.mask for s in scene]),

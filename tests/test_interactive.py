@@ -11,7 +11,7 @@ from chromium import Browser
 from tutseg.errors import InputError
 from tutseg.methods.distillation.sam_kd import distillation
 from tutseg.nets import build
-from tutseg.report.explorers import RULES, GridExplorer, StepExplorer, ThresholdExplorer
+from tutseg.report.explorers import RULES, FuzzyExplorer, GridExplorer, StepExplorer, ThresholdExplorer
 from tutseg.report.interactive import shown
 from tutseg.report.prompts import KINDS, PLACES, PromptExplorer, SoftExplorer
 from tutseg.workflow.book import faulty_loads
@@ -30,6 +30,13 @@ def explorer(n: int = 3, size: int = 40) -> ThresholdExplorer:
         for net in maps:
             net.append(1 / (1 + np.exp(-(inside + rng.normal(0, 3, inside.shape)) / 2)))
     return ThresholdExplorer(*maps, truths, images, [f"drawn-{i}" for i in range(n)])
+
+
+def fuzzy() -> FuzzyExplorer:
+    rng = np.random.default_rng(6)
+    patches = lambda: [rng.random((4, 4)).repeat(5, 0).repeat(5, 1) for _ in range(3)]
+    images = [rng.integers(0, 256, (20, 20, 3), dtype=np.uint8) for _ in range(3)]
+    return FuzzyExplorer({"entropy": patches(), "edges": patches()}, patches(), images, ["a", "b", "c"])
 
 
 def steps() -> StepExplorer:
@@ -197,7 +204,23 @@ def printed(html: str) -> list[str]:
     return re.findall(r"<output>([^<]*)</output>", html)
 
 
-EVERY = {"threshold": explorer, "steps": steps, "grid": grid, "prompts": prompts, "soft": soft}
+@pytest.mark.parametrize("tau", [0.0, 0.37, 0.9, 1.0])
+@pytest.mark.parametrize("criterion", ["both", "entropy", "edges"])
+def test_a_fuzzy_mask_is_that_of_equation_6(tau, criterion):
+    figure = fuzzy()
+    first, second, truth = (levels.ravel() / 255 for levels in figure.levels[1])
+    m = {"both": np.maximum(first, second), "entropy": first, "edges": second}[criterion]
+    above = m > tau + 1e-9
+    mask = figure.panels(tau=tau, criterion=criterion, picture="b")["fuzzy mask"][..., 0].ravel()
+    assert mask / 255 == pytest.approx(np.where(above, 1, m))
+    called, true, dice, _ = figure.numbers(tau=tau, criterion=criterion, picture="b").values()
+    both, sizes = (above & (truth > 0.5)).sum(), above.sum() + (truth > 0.5).sum()
+    assert (called, true) == (above.mean(), (truth > 0.5).mean()) and dice == pytest.approx(2 * both / sizes)
+    with pytest.raises(InputError, match="criteria, truths and images differ in number"):
+        FuzzyExplorer({"entropy": [mask]}, [mask], [mask], ["b"])
+
+
+EVERY = {"threshold": explorer, "steps": steps, "grid": grid, "prompts": prompts, "soft": soft, "fuzzy": fuzzy}
 
 
 @pytest.mark.parametrize("figure", [make() for make in EVERY.values()], ids=EVERY)
@@ -231,7 +254,7 @@ def page(tmp_path_factory):
     assert faulty_loads(folder) == []
     browser = Browser()
     browser.open(f"file://{folder}/page.html")
-    browser.wait("document.querySelectorAll('[data-ready]').length === 5")
+    browser.wait("document.querySelectorAll('[data-ready]').length === 6")
     yield browser
     browser.close()
 
@@ -316,6 +339,18 @@ def test_temperature_and_sharpness_move_in_the_page(page):
         page.keys("select[name=k]", k)
         page.keys("input[name=T]", 3 * ARROW_LEFT)
         assert assert_equal_to_python(page, 4, figure)["k"] == k
+
+
+@pytest.mark.slow
+def test_a_threshold_moves_the_fuzzy_mask_as_python_says(page):
+    figure, own = fuzzy(), ".tutseg-figure:nth-of-type(6) "
+    assert assert_equal_to_python(page, 5, figure) == figure.start()
+    for criterion, across in (("both", 0.2), ("entropy", 0.5), ("edges", 0.75)):
+        page.keys(own + "select[name=criterion]", criterion)
+        page.click(own + "input[name=tau]", across)
+        assert assert_equal_to_python(page, 5, figure)["tau"] == pytest.approx(across, abs=0.06)
+    page.keys(own + "select[name=picture]", "c")
+    assert assert_equal_to_python(page, 5, figure)["picture"] == "c"
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""The figures that a reader moves: a threshold, the steps of a run, the combinations of some settings."""
+"""The figures that a reader moves: thresholds, the steps of a run, the combinations of some settings."""
 
 import math
 from collections.abc import Sequence
@@ -87,10 +87,7 @@ class ThresholdExplorer(InteractiveFigure):
         for at, group in enumerate(zip(maps_1, maps_2, truths, images, strict=True)):
             if len({array.shape[:2] for array in group}) != 1:
                 raise InputError(f"picture {ids[at]}: map, truth and image differ in size", "resize them to one size")
-        self.quantised = [
-            tuple(np.round(np.clip(m, 0, 1) * 255).astype(np.uint8) for m in pair)
-            for pair in zip(maps_1, maps_2, strict=True)
-        ]
+        self.quantised = [tuple(map(_levels, pair)) for pair in zip(maps_1, maps_2, strict=True)]
         self.truths = [np.asarray(truth) > 0 for truth in truths]
         self.images, self.ids, self.title = list(images), list(map(str, ids)), title
         self.decimals = {}
@@ -153,8 +150,96 @@ class ThresholdExplorer(InteractiveFigure):
         }
 
 
+class FuzzyExplorer(InteractiveFigure):
+    """What a threshold makes of patches' fuzziness, beside the fuzziness that the drawing knows (DALE Eqs. 3 to 6).
+
+    Parameters
+    ----------
+    criteria : dict of str to sequence of numpy.ndarray
+        By name, each picture's normalised AE and ER, the two criteria, ``(H, W)`` in [0, 1]; kept as uint8.
+    truths : sequence of numpy.ndarray
+        How uncertain the label of each pixel is, ``(H, W)`` in [0, 1]; above one half it counts as fuzzy.
+    images : sequence of numpy.ndarray
+        uint8 RGB, ``(H, W, 3)``.
+    ids : sequence of str
+        Names of the pictures.
+    tau : float
+        Threshold at first; 0.9 in DALE.
+
+    Raises
+    ------
+    InputError
+        There are not two criteria, or the sequences differ in length.
+    """
+
+    kind = "fuzzy"
+
+    def __init__(
+        self,
+        criteria: dict[str, Sequence[np.ndarray]],
+        truths: Sequence[np.ndarray],
+        images: Sequence[np.ndarray],
+        ids: Sequence[str],
+        tau: float = 0.9,
+        title: str = "The fuzzy mask as the threshold moves, beside how uncertain the labels truly are.",
+    ) -> None:
+        if len(criteria) != 2 or {*map(len, criteria.values())} != {len(truths)} or len(truths) != len(images):
+            raise InputError(
+                "the explorer's criteria, truths and images differ in number", "give one of each a picture"
+            )
+        self.levels = [tuple(map(_levels, each)) for each in zip(*criteria.values(), truths, strict=True)]
+        self.images, self.ids, self.title = list(images), list(map(str, ids)), title
+        self.choices, self.decimals = ("both", *criteria), {}
+        self.controls = (
+            Control("tau", "threshold τ", tau, low=0, high=1, step=0.01, decimals=2),
+            Control("criterion", "fuzzy by", "both", choices=self.choices),
+            Control("picture", "picture", self.ids[0], choices=tuple(self.ids)),
+        )
+
+    def fuzzy(self, at: int, tau: float, criterion: str) -> tuple[np.ndarray, np.ndarray]:
+        """Of picture `at` the mask `M^f` (levels of 255, ``(H, W)``) and where m > τ, bool."""
+        first, second, _ = self.levels[at]
+        m = [np.maximum(first, second), first, second][self.choices.index(criterion)]
+        above = m.astype(np.int32) * 100 > round(tau * 100) * 255
+        return np.where(above, np.uint8(255), m), above
+
+    def numbers(self, tau: float, criterion: str, picture: str) -> dict[str, float | None]:
+        """How much is called fuzzy, and how well that fits the truth, here and over all pictures."""
+        found = []
+        for at, (_, _, truth) in enumerate(self.levels):
+            above, fuzzy = self.fuzzy(at, tau, criterion)[1], truth > 127
+            sizes = int(above.sum()) + int(fuzzy.sum())
+            found.append((above.mean(), fuzzy.mean(), 2 * int((above & fuzzy).sum()) / sizes if sizes else 1.0))
+        called, true, dice = found[self.ids.index(picture)]
+        return {
+            "share called fuzzy": float(called),
+            "share truly fuzzy": float(true),
+            "Dice of the two": dice,
+            "mean Dice, all pictures": sum(each[2] for each in found) / len(found),
+        }
+
+    def panels(self, tau: float, criterion: str, picture: str) -> dict[str, np.ndarray]:
+        """The picture, `M^f` and the true fuzziness, both from black to white."""
+        at = self.ids.index(picture)
+        maps = {"fuzzy mask": self.fuzzy(at, tau, criterion)[0], "true fuzziness": self.levels[at][2]}
+        return {"picture": self.images[at]} | {words: np.stack([each] * 3, -1) for words, each in maps.items()}
+
+    def stills(self) -> list[dict[str, Any]]:
+        """Six thresholds on the first picture, by both criteria."""
+        return [{**self.start(), "tau": tau} for tau in (0.2, 0.4, 0.6, 0.8, 0.9, 0.95)]
+
+    def data(self) -> dict[str, Any]:
+        """Per picture one PNG of the two criteria and the truth (red, green, blue), and the picture."""
+        return {
+            "maps": [data_uri(np.stack(each, axis=-1)) for each in self.levels],
+            "pictures": list(map(data_uri, self.images)),
+            "ids": self.ids,
+            "choices": self.choices,
+        }
+
+
 class StepExplorer(InteractiveFigure):
-    """Step through what a one-image method sees: a picture and some numbers per iteration.
+    """Step through what a method sees: a picture and some numbers per iteration.
 
     Parameters
     ----------
@@ -168,6 +253,8 @@ class StepExplorer(InteractiveFigure):
         Further panels by their titles: a frame a step, or a single one that stays.
     key : dict, optional
         Meaning of the colours of these panels.
+    shown, counted : str
+        What the frames show; what the steps are.
 
     Raises
     ------
@@ -185,25 +272,27 @@ class StepExplorer(InteractiveFigure):
         title: str = "The clusters, iteration by iteration.",
         beside: dict[str, Sequence[np.ndarray]] | None = None,
         key: dict[str, tuple[int, int, int]] | None = None,
+        shown: str = "clusters",
+        counted: str = "iteration",
     ) -> None:
         steps = list(range(len(frames))) if steps is None else [int(step) for step in steps]
         moving = [panel for panel in (beside or {}).values() if len(panel) != 1]
         if len({len(frames), len(steps), *map(len, moving), *map(len, numbers.values())}) != 1:
             raise InputError("the explorer's frames, steps and numbers differ in length", "give one of each a step")
-        panels = {"clusters": frames, **(beside or {})}
+        panels = {shown: frames, **(beside or {})}
         self.frames = {words: [_coloured(frame) for frame in panel] for words, panel in panels.items()}
-        self.steps, self.title, self.key = steps, title, key or {}
+        self.steps, self.title, self.key, self.counted = steps, title, key or {}, counted
         self.values, whole = _columns(numbers)
-        self.decimals = {"iteration": 0, **whole}
+        self.decimals = {counted: 0, **whole}
         self.controls = (Control("frame", "frame", 0, low=0, high=len(frames) - 1),)
 
     def numbers(self, frame: float) -> dict[str, float | None]:
         """The iteration, and each number at it."""
         at = int(frame)
-        return {"iteration": self.steps[at], **{words: column[at] for words, column in self.values.items()}}
+        return {self.counted: self.steps[at], **{words: column[at] for words, column in self.values.items()}}
 
     def panels(self, frame: float) -> dict[str, np.ndarray]:
-        """The clusters, and what stands beside them."""
+        """What the frames show, and what stands beside them."""
         return {words: panel[int(frame) % len(panel)] for words, panel in self.frames.items()}
 
     def stills(self) -> list[dict[str, Any]]:
@@ -214,7 +303,7 @@ class StepExplorer(InteractiveFigure):
     def data(self) -> dict[str, Any]:
         """The frames as PNG and the numbers as they are."""
         panels = [(words, [data_uri(frame) for frame in panel]) for words, panel in self.frames.items()]
-        return {"panels": panels, "steps": self.steps, "values": self.values}
+        return {"panels": panels, "steps": self.steps, "counted": self.counted, "values": self.values}
 
 
 class GridExplorer(InteractiveFigure):
@@ -228,6 +317,8 @@ class GridExplorer(InteractiveFigure):
         As for `StepExplorer`, one for each combination, the last axis running fastest.
     numbers : dict of str to sequence of float
         One value for each combination.
+    shown : str
+        What the frames show.
 
     Raises
     ------
@@ -243,6 +334,7 @@ class GridExplorer(InteractiveFigure):
         frames: Sequence[np.ndarray],
         numbers: dict[str, Sequence[float]],
         title: str = "The clusters, for every combination of the settings.",
+        shown: str = "clusters",
     ) -> None:
         self.axes = {words: list(map(str, values)) for words, values in axes.items()}
         total = math.prod(map(len, self.axes.values()))
@@ -250,7 +342,7 @@ class GridExplorer(InteractiveFigure):
             raise InputError(
                 f"the explorer has {len(frames)} frames for {total} combinations", "give a frame and numbers for each"
             )
-        self.frames, self.title = [_coloured(frame) for frame in frames], title
+        self.frames, self.title, self.shown = [_coloured(frame) for frame in frames], title, shown
         self.values, self.decimals = _columns(numbers)
         self.controls = tuple(Control(words, words, values[0], tuple(values)) for words, values in self.axes.items())
 
@@ -268,7 +360,7 @@ class GridExplorer(InteractiveFigure):
 
     def panels(self, **state: str) -> dict[str, np.ndarray]:
         """The frame of the combination."""
-        return {"clusters": self.frames[self.place(**state)]}
+        return {self.shown: self.frames[self.place(**state)]}
 
     def stills(self) -> list[dict[str, Any]]:
         """The first state, and each setting alone at its last value."""
@@ -279,8 +371,14 @@ class GridExplorer(InteractiveFigure):
         return {
             "frames": [data_uri(frame) for frame in self.frames],
             "axes": list(self.axes.items()),
+            "shown": self.shown,
             "values": self.values,
         }
+
+
+def _levels(values: np.ndarray) -> np.ndarray:
+    """A map in [0, 1] in steps of 1/255, uint8."""
+    return np.round(np.clip(values, 0, 1) * 255).astype(np.uint8)
 
 
 def _columns(numbers: dict[str, Sequence[float | None]]) -> tuple[dict[str, list[float | None]], dict[str, int]]:

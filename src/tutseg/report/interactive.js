@@ -78,12 +78,57 @@ function tutsegFigure(root, spec) {
         return drawn;
       },
     },
+    fuzzy: {
+      async load() {
+        this.maps = await Promise.all(spec.maps.map(decode));
+        this.pictures = await Promise.all(spec.pictures.map(decode));
+      },
+      // Calls visit(pixel, level of M^f, fuzzy or not, level of the truth); m > τ in whole numbers, as in Python.
+      each(at, state, visit) {
+        const pixels = this.maps[at].data, bar = Math.round(state.tau * 100) * 255;
+        const chosen = spec.choices.indexOf(state.criterion);
+        for (let i = 0; i < pixels.length; i += 4) {
+          const m = chosen ? pixels[i + chosen - 1] : Math.max(pixels[i], pixels[i + 1]), above = m * 100 > bar;
+          visit(i, above ? 255 : m, above, pixels[i + 2]);
+        }
+      },
+      scores(at, state) {
+        let called = 0, fuzzy = 0, both = 0, n = 0;
+        this.each(at, state, (_, level, above, truth) => {
+          n += 1;
+          called += above;
+          fuzzy += truth > 127;
+          both += above && truth > 127;
+        });
+        return [called / n, fuzzy / n, called + fuzzy ? 2 * both / (called + fuzzy) : 1];
+      },
+      numbers(state) {
+        const every = spec.ids.map((_, at) => this.scores(at, state));
+        const [called, fuzzy, dice] = every[spec.ids.indexOf(state.picture)];
+        return {
+          "share called fuzzy": called,
+          "share truly fuzzy": fuzzy,
+          "Dice of the two": dice,
+          "mean Dice, all pictures": mean(every.map((each) => each[2])),
+        };
+      },
+      panels(state) {
+        const at = spec.ids.indexOf(state.picture);
+        const mask = new ImageData(this.maps[at].width, this.maps[at].height);
+        const truly = new ImageData(this.maps[at].width, this.maps[at].height);
+        this.each(at, state, (i, level, above, truth) => {
+          mask.data.set([level, level, level, 255], i);
+          truly.data.set([truth, truth, truth, 255], i);
+        });
+        return { picture: this.pictures[at], "fuzzy mask": mask, "true fuzziness": truly };
+      },
+    },
     steps: {
       async load() {
         this.frames = await Promise.all(spec.panels.map(([, frames]) => Promise.all(frames.map(decode))));
       },
       numbers(state) {
-        const found = { iteration: spec.steps[state.frame] };
+        const found = { [spec.counted]: spec.steps[state.frame] };
         for (const [words, column] of Object.entries(spec.values)) found[words] = column[state.frame];
         return found;
       },
@@ -103,7 +148,7 @@ function tutsegFigure(root, spec) {
         return Object.fromEntries(Object.entries(spec.values).map(([words, column]) => [words, column[at]]));
       },
       panels(state) {
-        return { clusters: this.frames[this.place(state)] };
+        return { [spec.shown]: this.frames[this.place(state)] };
       },
     },
     prompts: {
