@@ -6,7 +6,7 @@ from drawn import drawn_batch, options_for, stepper
 
 from tutseg.methods import build_method
 from tutseg.methods.base import Progress
-from tutseg.nets import build, ege_unet
+from tutseg.nets import build, ege_unet, emcad
 
 
 def images(n: int, size: int) -> torch.Tensor:
@@ -92,3 +92,42 @@ def test_ege_unet_masks_are_those_of_its_levels():
             net.decoder[5 - k].mask.bias += 1
         assert not torch.equal(net(x).heads[f"aux{k}"], out.heads[f"aux{k}"])
         assert all(torch.equal(net(x).heads[f"aux{i}"], out.heads[f"aux{i}"]) for i in range(k + 1, 6))
+
+
+@pytest.mark.parametrize(("encoder", "published"), [("pvt_v2_b2", 26_764_411), ("pvt_v2_b0", 3_916_795)])
+def test_emcad_has_the_published_parameters(encoder, published):
+    """But for the 12 of a pointwise convolution from one channel to three, with its batch norm."""
+    with torch.device("meta"):
+        net = build("emcad", 224, encoder=encoder)
+    assert sum(p.numel() for p in net.parameters()) == published - 12
+
+
+def test_emcad_needs_no_shuffle_of_channels():
+    """A pointwise convolution of shuffled channels is one of the channels as they were, with its weights shuffled."""
+    net, x = emcad.MultiScaleBlock(6).narrow[0], torch.rand(2, 12, 5, 5)
+    order = torch.arange(12).view(6, 2).T.flatten()
+    same = torch.nn.functional.conv2d(x, torch.empty_like(net.weight).index_copy_(1, order, net.weight.detach()))
+    torch.testing.assert_close(net(x[:, order]), same)
+
+
+def test_emcad_looks_at_three_scales():
+    """The spread of one changed pixel through each kernel, and through their sum."""
+    block, x = emcad.MultiScaleBlock(4).eval(), torch.rand(1, 4, 11, 11)
+    moved = x.clone()
+    moved[:, :, 5, 5] += 1
+    wide, wider = block.widen(x), block.widen(moved)
+    for scale, k in zip(block.scales, (1, 3, 5), strict=True):
+        rows = (scale[0](wider) != scale[0](wide))[0].any(0).any(1).nonzero()[:, 0]
+        assert rows.tolist() == list(range(5 - k // 2, 6 + k // 2))
+    by_hand = x + block.narrow(block.scales[0](wide) + block.scales[1](wide) + block.scales[2](wide))
+    torch.testing.assert_close(block(x), by_hand)
+
+
+def test_emcad_gates_a_skip_by_what_came_up():
+    """The gate is one number a place, in (0, 1), and has the say of both."""
+    gate, below, skip = emcad.Gate(8).eval(), torch.randn(2, 8, 6, 6), torch.randn(2, 8, 6, 6)
+    said = gate(below, skip) / skip
+    torch.testing.assert_close(said, said[:, :1].expand_as(said))
+    assert said.min() > 0 and said.max() < 1
+    assert not torch.allclose(gate(below + 1, skip) / skip, said)
+    assert not torch.allclose(gate(below, skip + 1) / (skip + 1), said)

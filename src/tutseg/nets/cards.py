@@ -157,6 +157,32 @@ register(
     gives=("encode", "decoded", "aux1", "aux2", "aux3", "aux4", "aux5"),
 )
 register(
+    name="emcad",
+    module="tutseg.nets.emcad",
+    paper="DALE",
+    stride=32,
+    published_size=224,
+    published_millions=26.76,
+    parameters=26_764_399,
+    source="Rahman 2024; timm PVTv2-B2",
+    gives=("encode", "decoded", "aux1", "aux2", "aux3"),
+)
+register(
+    name="emcad-s",
+    module="tutseg.nets.emcad",
+    paper="lab profile",
+    stride=32,
+    published_size=64,
+    published_millions=None,
+    parameters=637_871,
+    source="EMCAD on a quarter of PVTv2-B2's width, one block a stage",
+    gives=("encode", "decoded", "aux1", "aux2", "aux3"),
+    encoder="pvt_v2_b0",
+    embed_dims=(16, 32, 80, 128),
+    depths=(1, 1, 1, 1),
+    num_heads=(1, 2, 5, 8),
+)
+register(
     name="swin-unet",
     module="tutseg.nets.swin_unet",
     paper="DME-FD",
