@@ -5,7 +5,7 @@ import math
 import torch
 from torch import nn
 
-from tutseg.nets import build, convformer
+from tutseg.nets import build, convformer, transfuse
 
 
 def count(*parts: nn.Module) -> int:
@@ -57,3 +57,52 @@ class TestConvFormer:
                     torch.testing.assert_close(attention[0, head, i, j], cosine * near[head, i, j])
                     heard += cosine * near[head, i, j] * v[own, j]
                 torch.testing.assert_close(out[0, own].flatten(1)[:, i], heard)
+
+
+def random(*shape: int) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(3))
+
+
+class TestTransFuse:
+    def test_published_count(self):
+        """At 192 x 256 pixels, with a class token that nothing reads."""
+        net = on_paper("transfuse", 224)
+        positions, embed = net.encoder["transformer"].pos_embed[0].shape
+        assert count(net) + (12 * 16 - positions) * embed + embed == 26_248_725
+        assert (positions, embed) == (14 * 14, 384) and count(net.encoder["cnn"]) == 8_170_304
+
+    def test_fusion_by_hand(self):
+        torch.manual_seed(0)
+        fuse, g, t = transfuse.BiFusion(4, 6, 2).eval(), random(1, 4, 9, 9), random(1, 6, 9, 9)
+        fuse.residual, fuse.product, fuse.from_g, fuse.from_t = (nn.Identity() for _ in range(4))
+        fuse.from_t = nn.Conv2d(6, 4, 1)
+        both, where, which = fuse(g, t).split([4, 4, 6], dim=1)
+        torch.testing.assert_close(both, g * fuse.from_t(t))
+        first, second = (fuse.which_channel[i] for i in (1, 3))
+        hidden = (first.weight[:, :, 0, 0] @ t.mean((0, 2, 3)) + first.bias).clamp(0)
+        share = 1 / (1 + torch.exp(-(second.weight[:, :, 0, 0] @ hidden + second.bias)))
+        torch.testing.assert_close(which, t * share[None, :, None, None])
+        seen = torch.stack([g[0].max(0).values, g[0].mean(0)])  # the centre's window of 7 x 7 is 1 to 7
+        at = (fuse.where[0].weight[0] * seen[:, 1:8, 1:8]).sum() / math.sqrt(1 + 1e-5)
+        torch.testing.assert_close(where[0, :, 4, 4], g[0, :, 4, 4] / (1 + torch.exp(-at)))
+
+    def test_a_closed_gate_hides_the_skip(self):
+        torch.manual_seed(0)
+        rise, below = transfuse.Rise(4, 3, 5).eval(), random(1, 4, 6, 6)
+        rise.gate[2].bias.data.fill_(-1e4)
+        one, other = (rise(torch.cat([skip, below], dim=1)) for skip in (random(1, 5, 6, 6), torch.zeros(1, 5, 6, 6)))
+        assert torch.equal(one, other)
+        rise.gate[2].bias.data.fill_(1e4)
+        skip = random(1, 5, 6, 6)
+        x = torch.cat([skip, below], dim=1)
+        torch.testing.assert_close(rise(x), torch.relu(rise.convs(x) + rise.beside(x)))
+
+    def test_who_guesses_from_what(self):
+        torch.manual_seed(0)
+        net = build("transfuse-s", 64).eval()
+        maps = net.encode(torch.rand(1, 3, 64, 64))
+        before = net.decode(maps).heads
+        for i, moved in enumerate([set(), set(), {"aux2"}, {"aux1", "aux2"}]):
+            after = net.decode([m + 1 if i == j else m for j, m in enumerate(maps)]).heads
+            assert {name for name in before if not torch.equal(before[name], after[name])} == moved
+        assert net.decode(maps).deep == {"aux1": 0.6, "aux2": 0.4}

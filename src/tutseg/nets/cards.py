@@ -244,6 +244,32 @@ register(
     heads=4,
 )
 register(
+    name="transfuse",
+    module="tutseg.nets.transfuse",
+    paper="DALE",
+    stride=16,
+    published_size=224,
+    published_millions=26.25,
+    parameters=26_249_877,
+    source="Zhang 2021, size S; timm ResNet-34 and DeiT-S",
+    gives=("encode", "decoded", "aux1", "aux2"),
+)
+register(
+    name="transfuse-s",
+    module="tutseg.nets.transfuse",
+    paper="lab profile",
+    stride=16,
+    published_size=96,
+    published_millions=None,
+    parameters=1_277_277,
+    source="TransFuse at a quarter of the width, half the depth",
+    gives=("encode", "decoded", "aux1", "aux2"),
+    channels=(16, 32, 64, 128),
+    embed=96,
+    depth=4,
+    heads=3,
+)
+register(
     name="sam-s",
     module="tutseg.nets.sam",
     paper="lab profile",
