@@ -2,10 +2,10 @@
 
     python benchmarks/sam_kd_speed.py [--size 224] [--turns 15] [--steps 2] [--out results/sam-kd/speed.csv]
 
-One picture at a time, one thread, fresh weights (a net of these kinds takes equally long whatever they are). All take
-turns, and each is divided by the first of its part in the same turn, so a neighbour on the machine slows all alike. The
-size is the published Swin-Unet's; the paper names neither size nor hardware. Segment Anything only takes part in
-training, hence the last two rows of the first part: how long its encoder alone sees one picture.
+One picture at a time, one thread, fresh weights (a net of these kinds takes equally long whatever they are). Time is
+the processor's, which stands still while another program has the core. All take turns, and each is divided by the first
+of its part in the same turn. The size is the published Swin-Unet's; the paper names neither size nor hardware. Segment
+Anything only takes part in training, hence the last two rows of the first part: its encoder alone on one picture.
 """
 
 import argparse
@@ -81,14 +81,14 @@ def steps(size: int, batch: int) -> dict[str, tuple[Callable[[], object], int]]:
 
 
 def seconds(forms: dict[str, tuple[Callable[[], object], int]], turns: int) -> dict[str, np.ndarray]:
-    """Wall time of each form, ``(turns,)``; a first turn, which loads kernels, is not counted."""
+    """Processor time of each form, ``(turns,)``; a first turn, which loads kernels, is not counted."""
     spent: dict[str, list[float]] = {name: [] for name in forms}
     for turn in range(turns + 1):
         for name, (form, _) in forms.items():
-            start = time.perf_counter()
+            start = time.process_time()
             form()
             if turn:
-                spent[name].append(time.perf_counter() - start)
+                spent[name].append(time.process_time() - start)
     return {name: np.array(each) for name, each in spent.items()}
 
 
