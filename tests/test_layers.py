@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "src" / "tutseg"
 STEPS = [
     {"errors", "files", "code", "reads"},
     {"audit", "data", "weights"},
-    {"metrics", "losses", "nets"},
+    {"metrics", "quality", "losses", "nets"},
     {"methods"},
     {"training"},
     {"papers"},

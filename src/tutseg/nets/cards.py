@@ -10,8 +10,8 @@ class NetCard:
     `parameters` is our count at the published size, written down so that a list needs no torch; a test counts them.
     `weights` is the pretrained file of its encoder (`tutseg.weights`), or empty. `gives` is what a method may ask of it
     (`Method.needs`): "encode", the parts of an `EncoderDecoder`; "decoded", the features in front of its ``head``;
-    "prompt", a `Promptable`; "classify", logits of as many classes as its option ``classes`` says; and the name of
-    every further head, such as "sdf".
+    "prompt", a `Promptable`; "classify", logits of as many classes as its option ``classes`` says; "draw", pictures of
+    latent vectors; and the name of every further head, such as "sdf".
     """
 
     name: str
@@ -332,4 +332,49 @@ register(
     source="MobileSAM, TinyViT; 9.66 M by its README, and 0.32 M of a classifier in its file",
     weights="mobile-sam",
     gives=("prompt", "masks", "iou"),
+)
+register(
+    name="stylegan3-s",
+    module="tutseg.nets.stylegan3",
+    paper="lab profile",
+    stride=32,
+    published_size=64,
+    published_millions=None,
+    parameters=65_811,
+    source="StyleGAN3-T with six filtered layers of 32 channels; its input stays where it is",
+    gives=("draw",),
+    layers=6,
+    base=1024,
+    width=32,
+    latent=64,
+    learned=False,
+    half_life=500.0,
+)
+register(
+    name="stylegan3-m",
+    module="tutseg.nets.stylegan3",
+    paper="lab profile",
+    stride=32,
+    published_size=64,
+    published_millions=None,
+    parameters=282_985,
+    source="StyleGAN3-T with eight filtered layers of 64 channels; its input stays where it is",
+    gives=("draw",),
+    layers=8,
+    base=2048,
+    width=64,
+    latent=64,
+    learned=False,
+    half_life=500.0,
+)
+register(
+    name="stylegan3-t",
+    module="tutseg.nets.stylegan3",
+    paper="SSGNet",
+    stride=32,
+    published_size=256,
+    published_millions=None,
+    parameters=28_472_133,
+    source="Karras 2021, configuration T; its discriminator has 28,864,129",
+    gives=("draw",),
 )

@@ -18,6 +18,7 @@ _ROOMS = {
     "audit": "What printed numbers owe one another",
     "data": "Images and masks in",
     "metrics": "Every score, under every averaging convention",
+    "quality": "How good drawn pictures are",
     "losses": "Losses that more than one method uses",
     "weights": "Pretrained files",
     "nets": "Networks",

@@ -1,0 +1,1 @@
+"""Methods that draw pictures like those they were shown."""
