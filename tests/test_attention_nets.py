@@ -5,7 +5,10 @@ import math
 import torch
 from torch import nn
 
-from tutseg.nets import build, convformer, transfuse
+from tutseg.losses import edge_points
+from tutseg.methods import build_method
+from tutseg.methods.base import Progress, Views
+from tutseg.nets import build, convformer, transfuse, xboundformer
 
 
 def count(*parts: nn.Module) -> int:
@@ -106,3 +109,64 @@ class TestTransFuse:
             after = net.decode([m + 1 if i == j else m for j, m in enumerate(maps)]).heads
             assert {name for name in before if not torch.equal(before[name], after[name])} == moved
         assert net.decode(maps).deep == {"aux1": 0.6, "aux2": 0.4}
+
+
+class TestXBoundFormer:
+    def test_published_counts(self):
+        """One layer a learner, and what a second would cost: the published counts of one and of two layers."""
+        net = on_paper("xboundformer", 352)
+        assert count(net) == 30_641_287 and count(net.encoder) == 24_849_856
+        layers = [part for learner in net.learners for part in (learner.context, learner.points, learner.look)]
+        assert count(net) + count(*layers) == 35_285_002
+
+    def test_points_stress_the_map(self):
+        torch.manual_seed(0)
+        learner, x = xboundformer.BoundaryLearner(8, 2, 16).eval(), random(2, 8, 3, 5)
+        stressed, points, v = learner(x)
+        plain = learner.context(x.flatten(2).permute(2, 0, 1)).permute(1, 2, 0).unflatten(2, (3, 5))
+        torch.testing.assert_close(stressed, plain * (1 + 1 / (1 + torch.exp(-points))))
+        looked = learner.look(learner.query.expand(-1, 2, -1), stressed.flatten(2).permute(2, 0, 1))
+        assert points.shape == (2, 1, 3, 5) and torch.equal(v, looked) and v.shape == (1, 2, 8)
+
+    def test_scales_swap_their_embeddings(self):
+        torch.manual_seed(0)
+        cross, x, y = xboundformer.CrossScale(8, 2).eval(), random(1, 8, 4, 4), random(1, 8, 2, 2)
+        v_x, v_y = random(2, 1, 1, 8)
+        new_x, new_y = cross(x, y, v_x, v_y)
+        assert torch.equal(cross(x, y, v_x + 1, v_y * 2)[0], cross(x, y, v_x, v_y * 2)[0])
+        assert not torch.equal(cross(x, y, v_x, v_y[..., [1, 0, *range(2, 8)]])[0], new_x)
+        assert torch.equal(cross(x, y, v_x, v_y * 2)[1], new_y)
+        assert not torch.equal(cross(x, y, v_x[..., [1, 0, *range(2, 8)]], v_y)[1], new_y)
+
+    def test_attention_by_hand(self):
+        """What the other scale's embedding finds is a mean over places, whose weights are a softmax."""
+        torch.manual_seed(0)
+        cross, x, v = xboundformer.CrossScale(6, 1).eval(), random(1, 6, 3, 3), random(1, 1, 6)
+        places = x[0].flatten(1).T
+        w_q, w_k, w_v = cross.attention.in_proj_weight.chunk(3)
+        heard = cross.hear(places)
+        share = torch.softmax((w_k @ heard.T).T @ (w_q @ cross.ask(v)[0, 0]) / math.sqrt(6), dim=0)
+        found = cross.attention.out_proj(share @ (heard @ w_v.T))
+        expected = cross.norm(places * (1 + found)).T.reshape(x.shape)
+        torch.testing.assert_close(cross.one(x, v), expected)
+
+    def test_learns_the_points_too(self):
+        """In supervised training the points' loss is a term of its own, which a net without such heads has not."""
+        x, mask = torch.rand(2, 3, 64, 64), torch.zeros(2, 1, 64, 64)
+        mask[:, :, 20:40, 10:30] = 1
+        for name, terms in (("xboundformer-s", {"sup", "edge"}), ("transfuse-s", {"sup"})):
+            method = build_method("supervised", net=name, size=64)
+            losses = method.losses({"labelled": Views(x, mask)}, Progress(0, 1, 1))
+            assert set(losses) == terms
+        heads = {f"edge{s}": random(2, 1, 64 // s, 64 // s) for s in (8, 16, 32)}
+        expected = 0.0
+        for name, logits in heads.items():
+            s = int(name[4:])
+            for b in range(2):
+                for i in range(64 // s):
+                    for j in range(64 // s):
+                        near = mask[b, 0, max(i * s - 1, 0) : i * s + s + 1, max(j * s - 1, 0) : j * s + s + 1]
+                        holds = float(near.min() != near.max())
+                        p = torch.sigmoid(logits[b, 0, i, j])
+                        expected -= torch.log(p if holds else 1 - p) / logits.numel()
+        torch.testing.assert_close(edge_points({**heads, "aux1": mask}, mask)["edge"], expected)

@@ -13,14 +13,13 @@ from torch import nn
 from torch.func import functional_call
 
 from tutseg.errors import InputError
-from tutseg.losses import bce
+from tutseg.losses import bce, edge_of
 from tutseg.methods import build_method
 from tutseg.methods.base import Progress, Views
 from tutseg.methods.noisy_labels import dale
 from tutseg.methods.noisy_labels.dale import BELOW, alignment, wasserstein
 from tutseg.methods.noisy_labels.regions import (
     average_entropy,
-    edge_of,
     edge_ratio,
     fuzziness,
     normalise,

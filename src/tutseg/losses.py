@@ -1,5 +1,7 @@
 """Segmentation losses that more than one method uses; all in float32, whatever the precision of the logits."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -52,6 +54,32 @@ def bce(logits: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
 def bce_dice(logits: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
     """``0.5 (BCE + soft Dice)``: DME-FD's supervised, CPS and mask-ensemble loss (`L_bce,dice`)."""
     return 0.5 * (bce(logits, target, weight) + soft_dice(torch.sigmoid(logits.float()), target, weight=weight))
+
+
+def edge_of(masks: Tensor) -> Tensor:
+    """1 where the 3x3 neighbourhood of a pixel holds both labels, else 0; of the masks' shape ``(B, 1, H, W)``."""
+    return F.max_pool2d(masks, 3, 1, 1) + F.max_pool2d(-masks, 3, 1, 1)
+
+
+def edge_points(heads: Mapping[str, Tensor], mask: Tensor) -> dict[str, Tensor]:
+    """XBound-Former's loss of boundary points: the sum over scales of the mean cross-entropy.
+
+    Parameters
+    ----------
+    heads : mapping of str to Tensor
+        A net's further heads; those named "edge..." are logits ``(B, 1, h, w)`` of how likely a cell holds an edge.
+    mask : Tensor
+        ``(B, 1, H, W)`` in {0, 1}. A cell holds an edge where any of its pixels does.
+
+    Returns
+    -------
+    dict
+        The one term "edge", or none where the net has no such heads.
+    """
+    points = [logits for name, logits in heads.items() if name.startswith("edge")]
+    edge = edge_of(mask) if points else mask
+    loss = [bce(logits, F.adaptive_max_pool2d(edge, logits.shape[-2:])) for logits in points]
+    return {"edge": torch.stack(loss).sum()} if loss else {}
 
 
 def signed_distance(mask: Tensor) -> Tensor:

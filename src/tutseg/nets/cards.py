@@ -270,6 +270,35 @@ register(
     heads=3,
 )
 register(
+    name="xboundformer",
+    module="tutseg.nets.xboundformer",
+    paper="DALE",
+    stride=32,
+    published_size=352,
+    published_millions=30.64,
+    parameters=30_641_287,
+    source="Wang 2023, one layer a learner; timm PVTv2-B2",
+    gives=("encode", "decoded", "aux1", "aux2", "aux3", "edge8", "edge16", "edge32"),
+)
+register(
+    name="xboundformer-s",
+    module="tutseg.nets.xboundformer",
+    paper="lab profile",
+    stride=32,
+    published_size=96,
+    published_millions=None,
+    parameters=714_407,
+    source="XBound-Former at a quarter of the width, one block a stage",
+    gives=("encode", "decoded", "aux1", "aux2", "aux3", "edge8", "edge16", "edge32"),
+    encoder="pvt_v2_b0",
+    embed_dims=(16, 32, 80, 128),
+    depths=(1, 1, 1, 1),
+    num_heads=(1, 2, 5, 8),
+    channels=32,
+    heads=4,
+    feed=128,
+)
+register(
     name="sam-s",
     module="tutseg.nets.sam",
     paper="lab profile",

@@ -14,7 +14,7 @@ from typing import ClassVar, Literal
 
 from torch import Tensor
 
-from tutseg.losses import bce_dice
+from tutseg.losses import bce_dice, edge_points
 from tutseg.methods.base import Batch, Progress
 from tutseg.methods.co_training.common import OneNet
 from tutseg.methods.options import checked
@@ -48,5 +48,5 @@ class Supervised(OneNet):
 
     def losses(self, batch: Batch, progress: Progress) -> dict[str, Tensor]:
         """L_sup of one step."""
-        labelled = batch["labelled"]
-        return {"sup": self.net(labelled.image).supervise(lambda logits: bce_dice(logits, labelled.mask))}
+        out, mask = self.net(batch["labelled"].image), batch["labelled"].mask
+        return {"sup": out.supervise(lambda logits: bce_dice(logits, mask)), **edge_points(out.heads, mask)}

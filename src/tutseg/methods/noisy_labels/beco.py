@@ -16,10 +16,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from tutseg.losses import bce, bce_dice
+from tutseg.losses import bce, bce_dice, edge_of, edge_points
 from tutseg.methods.base import Batch, Progress
 from tutseg.methods.co_training.common import TwoBranch, hard_label, inference
-from tutseg.methods.noisy_labels.regions import check_patch, edge_of, fuzziness
+from tutseg.methods.noisy_labels.regions import check_patch, fuzziness
 from tutseg.methods.options import Confidence, NotNegative, Several, Share, checked
 
 
@@ -84,5 +84,6 @@ class BECO(TwoBranch):
         for k, out, other in (("1", out1, out2), ("2", out2, out1)):
             said = hard_label(other.logits)
             terms[f"sup{k}"] = out.supervise(lambda logits: bce_dice(logits, y, weight))
+            terms |= {f"{name}{k}": loss for name, loss in edge_points(out.heads, y).items()}
             terms[f"cross{k}"] = bce(out.logits, said, 1 - reliable)
         return terms

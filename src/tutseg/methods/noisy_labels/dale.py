@@ -27,7 +27,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tutseg.losses import bce_dice
+from tutseg.losses import bce_dice, edge_points
 from tutseg.methods.base import Batch, Progress
 from tutseg.methods.co_training.common import OneNet
 from tutseg.methods.noisy_labels.regions import Criterion, Entropy, check_patch, fuzziness, soft_masks
@@ -231,6 +231,7 @@ class DALE(OneNet):
         omega, slope = self.omega(n, f, fuzzy, step.rate())
         out = self.net(f.image, features=True)
         fuzzy_terms = {"sup_f": f.loss(lambda _: out, omega)}  # Eq. 15
+        fuzzy_terms |= edge_points(out.heads, labels)  # here alone: the other R-set hides the boundary
         skipped = 0
         if self.alpha:
             l_w, skipped = self.align_loss(f_n, out.decoded, labels, self.clean(slope))

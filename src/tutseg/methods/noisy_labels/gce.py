@@ -15,6 +15,7 @@ from typing import ClassVar
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from tutseg.losses import edge_points
 from tutseg.methods.base import Batch, Progress
 from tutseg.methods.co_training.common import OneNet
 from tutseg.methods.options import PartShare, SomeShare, checked
@@ -68,4 +69,5 @@ class GCE(OneNet):
             loss = generalised(logits, labelled.mask, self.q)
             return (loss * (loss.detach() < (1 - 0.5**self.q) / self.q) if late else loss).mean()
 
-        return {"sup": self.net(labelled.image).supervise(mean)}
+        out = self.net(labelled.image)
+        return {"sup": out.supervise(mean), **edge_points(out.heads, labelled.mask)}

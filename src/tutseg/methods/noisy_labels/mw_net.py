@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from tutseg.losses import bce_dice
+from tutseg.losses import bce_dice, edge_points
 from tutseg.methods.base import Batch, Progress
 from tutseg.methods.co_training.common import OneNet
 from tutseg.methods.noisy_labels.regions import check_patch, fuzziness
@@ -91,5 +91,5 @@ class MWNet(OneNet):
         with torch.no_grad():
             weight = self.weigh(loss)
         weighted = lambda logits: bce_dice(logits, masks, weight.expand_as(masks))
-        terms = step({"sup": out.supervise(weighted)}, "net")
+        terms = step({"sup": out.supervise(weighted), **edge_points(out.heads, masks)}, "net")
         return terms | {"weight mean": weight.mean(), "weight of large loss": weight.flatten()[loss.argmax()]}

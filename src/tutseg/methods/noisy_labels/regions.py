@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from tutseg.errors import InputError
+from tutseg.losses import edge_of
 
 Entropy = Literal["shannon", "literal"]
 Criterion = Literal["both", "entropy", "edge"]
@@ -63,11 +64,6 @@ def edge_ratio(masks: Tensor, patch: int) -> Tensor:
     The edge is where a 3x3 neighbourhood holds both labels, two pixels wide; masks are ``(B, 1, H, W)`` in {0, 1}.
     """
     return in_patches(edge_of(masks), patch).mean(2)
-
-
-def edge_of(masks: Tensor) -> Tensor:
-    """1 where the 3x3 neighbourhood of a pixel holds both labels, else 0; of the masks' shape ``(B, 1, H, W)``."""
-    return F.max_pool2d(masks, 3, 1, 1) + F.max_pool2d(-masks, 3, 1, 1)
 
 
 def normalise(values: Tensor) -> Tensor:

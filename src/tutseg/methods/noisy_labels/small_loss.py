@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from tutseg.losses import bce_dice
+from tutseg.losses import bce_dice, edge_points
 from tutseg.methods.base import Batch, Progress
 from tutseg.methods.co_training.common import OneNet
 from tutseg.methods.options import PartShare, SomeShare, checked
@@ -72,4 +72,4 @@ class SmallLoss(OneNet):
         """L_sup over what is kept."""
         out, mask = self.net(batch["labelled"].image), batch["labelled"].mask
         kept = small(out.logits, mask, self.weights(progress)["forget"])
-        return {"sup": out.supervise(lambda logits: bce_dice(logits, mask, kept))}
+        return {"sup": out.supervise(lambda logits: bce_dice(logits, mask, kept)), **edge_points(out.heads, mask)}
