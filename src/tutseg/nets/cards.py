@@ -183,6 +183,30 @@ register(
     num_heads=(1, 2, 5, 8),
 )
 register(
+    name="swin-umamba",
+    module="tutseg.nets.swin_umamba",
+    paper="DALE",
+    stride=32,
+    published_size=224,
+    published_millions=59.89,
+    parameters=59_885_620,
+    source="Liu 2024; VMamba-T, the scan in plain PyTorch",
+    gives=("encode", "decoded", "aux1", "aux2", "aux3"),
+)
+register(
+    name="swin-umamba-s",
+    module="tutseg.nets.swin_umamba",
+    paper="lab profile",
+    stride=32,
+    published_size=64,
+    published_millions=None,
+    parameters=1_727_756,
+    source="Swin-UMamba at a sixth of the width, 4 states in the place of 16",
+    gives=("encode", "decoded", "aux1", "aux2", "aux3"),
+    channels=(8, 16, 32, 64, 128),
+    states=4,
+)
+register(
     name="swin-unet",
     module="tutseg.nets.swin_unet",
     paper="DME-FD",
