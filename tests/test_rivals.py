@@ -109,6 +109,24 @@ class TestSupervised:
     def test_asks_for_no_unlabelled_pictures(self):
         assert method_class("supervised").streams == {"labelled": 0}
 
+    def test_encoder_and_decoder_are_groups_that_share_nothing_and_leave_nothing_out(self):
+        method = build_method("supervised", net="mobilenet-unet", size=32)
+        groups = {name: {id(p) for p in parameters} for name, parameters in method.groups().items()}
+        assert groups["encoder"] == {id(p) for p in method.net.encoder.parameters()}
+        assert groups["encoder"].isdisjoint(groups["decoder"])
+        assert set.union(*groups.values()) == {id(p) for p in method.parameters()}
+
+    def test_kept_statistics_are_the_encoders_and_its_weights_learn(self):
+        for keep in (False, True):
+            method = build_method("supervised", net="mobilenet-unet", size=32, keep_statistics=keep).train()
+            before = {name: value.clone() for name, value in method.net.named_buffers()}
+            sum(method.losses(batch_for("supervised", size=32), MIDDLE).values()).backward()
+            moved = {name.split(".")[0] for name, value in method.net.named_buffers()
+                     if name.endswith("running_mean") and not value.equal(before[name])}  # fmt: skip
+            assert moved == ({"decoder"} if keep else {"encoder", "decoder"})
+            assert all(p.grad is not None for p in method.net.encoder.parameters())
+            assert not any(module.training for module in method.eval().modules())
+
 
 class TestCPS:
     def test_hard_masks_are_crossed_on_labelled_and_unlabelled_pictures(self):

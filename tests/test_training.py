@@ -413,7 +413,7 @@ def test_the_schedule_reaches_the_optimiser(tmp_path, monkeypatch):
     update = Method.update
 
     def spy(self, batch, progress, step):
-        seen.append(step.optimizers["all"].param_groups[0]["lr"])
+        seen.append(step.optimizers["decoder"].param_groups[0]["lr"])
         return update(self, batch, progress, step)
 
     monkeypatch.setattr(Method, "update", spy)

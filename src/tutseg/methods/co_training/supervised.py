@@ -10,9 +10,10 @@ Deviations from the authors' code
 - The learning rate falls as the trial says; theirs halves after 50 of 80 epochs (schedule ``step``).
 """
 
+from collections.abc import Iterable
 from typing import ClassVar, Literal
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from tutseg.losses import bce_dice, edge_points
 from tutseg.methods.base import Batch, Progress
@@ -35,16 +36,41 @@ class Supervised(OneNet):
         What the trial's steps are meant to equal in the semi-supervised ones beside it: their steps, or their passes
         over unlabelled pictures, that is their steps times labelled / unlabelled. It changes no number: it is a name,
         so that neither is taken for the other.
+    keep_statistics : bool
+        Leave the encoder's batch normalisation the means and variances of its weights: for a pretrained encoder, and
+        pictures to train on that look unlike those to come, as drawn ones do.
     """
 
     streams: ClassVar = {"labelled": 0}
 
     @checked
     def __init__(
-        self, net: str, size: int, pretrained: bool = False, matched: Literal["steps", "epochs"] = "steps"
+        self,
+        net: str,
+        size: int,
+        pretrained: bool = False,
+        matched: Literal["steps", "epochs"] = "steps",
+        keep_statistics: bool = False,
     ) -> None:
         super().__init__()
-        self.net, self.matched = self.make_net(net, size, pretrained), matched
+        self.net, self.matched, self.keep_statistics = self.make_net(net, size, pretrained), matched, keep_statistics
+
+    def groups(self) -> dict[str, Iterable[nn.Parameter]]:
+        """Encoder and decoder, so that a pretrained encoder can learn more slowly; all at once if it has no encoder."""
+        if not hasattr(self.net, "encoder"):
+            return super().groups()
+        encoder = dict(self.net.encoder.named_parameters(prefix="encoder"))
+        rest = [p for name, p in self.net.named_parameters() if name not in encoder]
+        return {"encoder": encoder.values(), "decoder": rest}
+
+    def train(self, mode: bool = True) -> "Supervised":
+        """As `Method.train`, but for statistics that are kept."""
+        super().train(mode)
+        if self.keep_statistics:
+            for module in self.net.encoder.modules():
+                if isinstance(module, nn.BatchNorm2d):
+                    module.eval()
+        return self
 
     def losses(self, batch: Batch, progress: Progress) -> dict[str, Tensor]:
         """L_sup of one step."""
