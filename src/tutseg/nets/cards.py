@@ -207,6 +207,28 @@ register(
     states=4,
 )
 register(
+    name="vm-unet",
+    module="tutseg.nets.vm_unet",
+    paper="SSGNet",
+    stride=32,
+    published_size=256,
+    published_millions=27.43,
+    parameters=27_427_561,
+    source="Ruan 2024; the scan in plain PyTorch",
+)
+register(
+    name="vm-unet-s",
+    module="tutseg.nets.vm_unet",
+    paper="lab profile",
+    stride=32,
+    published_size=64,
+    published_millions=None,
+    parameters=1_761_595,
+    source="VM-UNet at a quarter of the width, 4 states in the place of 16",
+    embed=24,
+    states=4,
+)
+register(
     name="swin-unet",
     module="tutseg.nets.swin_unet",
     paper="DME-FD",
