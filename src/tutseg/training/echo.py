@@ -3,7 +3,7 @@
 SAM-KD asks SAM with what its main network believes, and teaches the network what SAM answers. Where the answers are no
 better than the prompts, the network is taught what it knows already. Two questions to a trained run, by picture:
 
-- **Over training**: at every moment of which weights were kept, what the main network asks and SAM answers.
+- **Over training**: before it and whenever weights were kept, what the main network asks and SAM answers.
 - **How wrong may a prompt be?** The finished SAM is asked with the truth, and with the truth moved aside.
 
 Each is asked of SAM as it was adapted, and of SAM as its file has it, which gets the mask prompt alone.
@@ -26,12 +26,11 @@ from tutseg.losses import signed_distance
 from tutseg.methods.distillation.prompting import SURE, moved
 from tutseg.methods.distillation.sam_kd import SAMKD, fuse
 from tutseg.nets import Output
-from tutseg.training.checkpoint import load_weights
+from tutseg.training.agreement import at_step
 from tutseg.training.evaluate import truth_of
 from tutseg.training.fit import snapshot_path, snapshot_steps
 from tutseg.training.pictures import pictures_of, split_of
 from tutseg.training.run import Run
-from tutseg.training.start import build_for, inputs_of
 
 SHARES = (0.0, 0.02, 0.04, 0.08, 0.16)
 WAYS_SEED = 16  # of the ways that the truth is moved
@@ -93,7 +92,7 @@ def echoes(run: Run, root: str | None = None, test_data: str = "", pictures: int
         The run is no SAM-KD, uses no mask prompt, or its snapshots were not kept.
     """
     trial = run.trial
-    method = build_for(trial, inputs_of(trial)).eval()
+    method = at_step(run, 0)
     if not isinstance(method, SAMKD) or method.prompt == "none":
         raise InputError(f"run {trial.id} gives Segment Anything no mask prompt", "take one of sam-kd with a prompt")
     kept = [step for step in snapshot_steps(trial) if snapshot_path(run.folder, step).exists()]
@@ -108,13 +107,10 @@ def echoes(run: Run, root: str | None = None, test_data: str = "", pictures: int
     origin = {name: str(run.result["provenance"].get(name, "")) for name in ORIGIN} | {"command": trial.command}
 
     found = []
-    for step in kept:
-        load_weights(snapshot_path(run.folder, step), method)
-        asks = {None: lambda images, truth: method.net(images)}
-        if step == kept[-1]:
-            asks |= {share: _truth_asks(share) for share in SHARES}
-        for share, ask in asks.items():
-            said = hear(method, shown, ask)
+    for step in (0, *kept):
+        method = at_step(run, step)
+        for share in (None, *SHARES) if step == kept[-1] else (None,):
+            said = hear(method, shown, None if share is None else truth_moved(share))
             found.append(
                 Echo(trial.data, test_data or trial.data, trial.seed, step, share, tuple(shown.ids), *said, origin)
             )
@@ -123,17 +119,23 @@ def echoes(run: Run, root: str | None = None, test_data: str = "", pictures: int
 
 @torch.inference_mode()
 def hear(
-    method: SAMKD, pictures: Pictures, ask: Callable[[Tensor, Tensor], Output], batch: int = 32
+    method: SAMKD, pictures: Pictures, believed: Callable[[Tensor], Output] | None = None, batch: int = 32
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Dice ``(n,)`` of prompt, answer and plain answer (see `Echo`); `ask` says what SAM is asked with.
+    """Dice ``(n,)`` of prompt, answer and plain answer (see `Echo`).
 
-    It gets images ``(B, 3, H, W)`` and truth ``(B, 1, H, W)`` in {0, 1}, and returns what the two heads of the main
-    network would say.
+    Parameters
+    ----------
+    method : SAMKD
+        With the networks that it borrows.
+    pictures : Pictures
+        With truth.
+    believed : callable, optional
+        From the truth ``(B, 1, H, W)`` in {0, 1} to what the prompt is fused of, in place of the main network's output.
     """
     said: list[list[np.ndarray]] = [[], [], []]
     for at in torch.arange(len(pictures)).split(batch):
         images, _ = pictures.floats(at)
-        out = ask(images, pictures.truth[at].float())
+        out = believed(pictures.truth[at].float()) if believed else method.net(images)
         prompt = fuse(out.logits, out.heads["sdf"], method.k, method.prompt)
         answers = prompt, method.ask(method.see(images), out), method.sam(images, mask_logits=prompt).logits
         for masks, logits in zip(said, answers, strict=True):
@@ -142,19 +144,19 @@ def hear(
     return tuple(metrics.per_image(np.concatenate(masks), truth)["dice"] for masks in said)
 
 
-def _truth_asks(share: float) -> Callable[[Tensor, Tensor], Output]:
+def truth_moved(share: float) -> Callable[[Tensor], Output]:
     """The truth, each mask moved by a share of the picture's side, the way drawn anew for each, as two sure heads."""
     rng = np.random.default_rng(WAYS_SEED)
 
-    def ask(images: Tensor, truth: Tensor) -> Output:
+    def believed(truth: Tensor) -> Output:
         way = 2 * np.pi * rng.random(len(truth))
         far = share * truth.shape[-1]
         steps = np.rint(far * np.stack([np.sin(way), np.cos(way)], 1)).astype(int)
         aside = [moved(mask, *step) for mask, step in zip(truth[:, 0].numpy(), steps, strict=True)]
-        mask = torch.from_numpy(np.stack(aside)).to(images)[:, None]
+        mask = torch.from_numpy(np.stack(aside))[:, None]
         return Output(SURE * (2 * mask - 1), {"sdf": signed_distance(mask)})
 
-    return ask
+    return believed
 
 
 def write_echoes(found: Sequence[Echo], path: Path) -> None:
