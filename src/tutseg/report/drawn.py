@@ -66,10 +66,15 @@ def pilot_table(folder: Path) -> Table:
 
     def name(item: Finished) -> str:
         trial = item.trial
-        return f"{trial.data}, {trial.augment} views, rate {trial.lr}, {trial.steps} steps, {trial.size} px"
+        rate = f"rate {trial.lr}"
+        if slow := trial.groups.get("encoder"):
+            rate += f", {slow['lr']} for the encoder"
+        if trial.options.get("keep_statistics"):
+            rate += ", its statistics kept"
+        return f"{trial.data}, {trial.augment} views, {rate}, {trial.steps} steps, {trial.size} px"
 
     groups = sorted(in_groups(items, name, keep=HALVES["tuned"]), key=lambda group: -group.mean)
-    table = score_table(groups, "Dice on the half of ISIC 2018 that the drawing was tuned on, one training each")
+    table = score_table(groups, "Dice on the half of ISIC 2018 that the drawing was tuned on")
     return replace(table, note=missing)
 
 
