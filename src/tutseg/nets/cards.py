@@ -345,6 +345,30 @@ register(
     feed=128,
 )
 register(
+    name="languide",
+    module="tutseg.nets.languide",
+    paper="DALE",
+    stride=32,
+    published_size=224,
+    published_millions=None,
+    parameters=42_176_545,
+    source="Zhong 2023; timm ConvNeXt-T; a stand-in for the text encoder, one caption for all pictures",
+)
+register(
+    name="languide-s",
+    module="tutseg.nets.languide",
+    paper="lab profile",
+    stride=32,
+    published_size=96,
+    published_millions=None,
+    parameters=1_547_801,
+    source="LanGuide at a quarter of the width, a third of the depth; its stand-in for texts",
+    dims=(24, 48, 96, 192),
+    depths=(1, 1, 3, 1),
+    last=8,
+    text_width=96,
+)
+register(
     name="sam-s",
     module="tutseg.nets.sam",
     paper="lab profile",
