@@ -6,7 +6,7 @@ from drawn import drawn_batch, options_for, stepper
 
 from tutseg.methods import build_method
 from tutseg.methods.base import Progress
-from tutseg.nets import build, ege_unet, emcad
+from tutseg.nets import att_unet, build, ege_unet, emcad
 
 
 def images(n: int, size: int) -> torch.Tensor:
@@ -123,11 +123,24 @@ def test_emcad_looks_at_three_scales():
     torch.testing.assert_close(block(x), by_hand)
 
 
-def test_emcad_gates_a_skip_by_what_came_up():
-    """The gate is one number a place, in (0, 1), and has the say of both."""
-    gate, below, skip = emcad.Gate(8).eval(), torch.randn(2, 8, 6, 6), torch.randn(2, 8, 6, 6)
-    said = gate(below, skip) / skip
+@pytest.mark.parametrize("gate", [emcad.Gate(8), att_unet.AttentionGate(8, 4)])
+def test_gates_of_a_skip(gate):
+    """One number a place, in (0, 1), in which both the skip and what came up have a say."""
+    gate, below, skip = gate.eval(), torch.randn(2, 8, 6, 6), torch.randn(2, 8, 6, 6)
+    said = gate(skip, below) / skip
     torch.testing.assert_close(said, said[:, :1].expand_as(said))
     assert said.min() > 0 and said.max() < 1
-    assert not torch.allclose(gate(below + 1, skip) / skip, said)
-    assert not torch.allclose(gate(below, skip + 1) / (skip + 1), said)
+    assert not torch.allclose(gate(skip, below + 1) / skip, said)
+    assert not torch.allclose(gate(skip + 1, below) / (skip + 1), said)
+
+
+def test_att_unet_with_open_gates_is_a_unet():
+    """Gates that say 1 everywhere leave U-Net's own logits."""
+    torch.manual_seed(0)
+    net, plain, x = build("att-unet-s", 32).eval(), build("unet-s", 32).eval(), images(2, 32)
+    assert plain.load_state_dict(net.state_dict(), strict=False).missing_keys == []
+    assert not torch.allclose(net(x).logits, plain(x).logits)
+    for gate in net.gates:
+        torch.nn.init.constant_(gate.psi[1].weight, 0)
+        torch.nn.init.constant_(gate.psi[1].bias, 100)
+    torch.testing.assert_close(net(x).logits, plain(x).logits)

@@ -207,6 +207,27 @@ register(
     states=4,
 )
 register(
+    name="att-unet",
+    module="tutseg.nets.att_unet",
+    paper="SSGNet",
+    stride=16,
+    published_size=256,
+    published_millions=None,
+    parameters=31_389_165,
+    source="Oktay 2018, gates at the skips' size",
+)
+register(
+    name="att-unet-s",
+    module="tutseg.nets.att_unet",
+    paper="lab profile",
+    stride=16,
+    published_size=64,
+    published_millions=None,
+    parameters=492_425,
+    source="Attention U-Net at an eighth of the width",
+    width=8,
+)
+register(
     name="vm-unet",
     module="tutseg.nets.vm_unet",
     paper="SSGNet",
