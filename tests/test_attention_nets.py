@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 import pytest
+import timm
 import torch
 from torch import nn
 
@@ -13,7 +14,7 @@ from tutseg.errors import InputError
 from tutseg.losses import bce_dice, edge_points
 from tutseg.methods import build_method
 from tutseg.methods.base import Progress, Views
-from tutseg.nets import build, convformer, languide, transfuse, xboundformer
+from tutseg.nets import build, convformer, languide, transfuse, transunet, xboundformer
 
 
 def count(*parts: nn.Module) -> int:
@@ -248,6 +249,54 @@ class TestLanGuide:
             with torch.no_grad():
                 found = (guided(images, mask) > 0).float()
             assert 2 * (found * mask).sum() / (found.sum() + mask.sum()) > 0.9
+
+
+class TestTransUNet:
+    def test_published_count(self):
+        """The published network has two classes, and so one more 3x3 filter on 16 channels."""
+        net = on_paper("transunet", 224)
+        assert count(net) + 16 * 9 + 1 == 105_276_066
+        with torch.device("meta"):
+            theirs = timm.create_model("vit_base_r50_s16_224", num_classes=0, class_token=False, global_pool="")
+        assert count(net.encoder) == count(theirs)
+
+    def test_encoder_is_timms(self):
+        """With timm's weights, its tokens; the skips are what its stages give."""
+        torch.manual_seed(0)
+        theirs = timm.create_model(
+            "vit_base_r50_s16_224",
+            img_size=64,
+            embed_dim=48,
+            depth=2,
+            num_heads=3,
+            num_classes=0,
+            class_token=False,
+            global_pool="",
+        ).eval()
+        ours = transunet.TransUNet(64, embed=48, depth=2, heads=3, ascent=(8, 8, 8, 8, 8)).eval()
+        names = {
+            "cnn": "patch_embed.backbone",
+            "transformer.project": "patch_embed.proj",
+            "transformer.position": "pos_embed",
+            "transformer": "",
+        }
+        state = {}
+        for name in ours.encoder.state_dict():
+            start = next(start for start in names if name.startswith(start))
+            state[name] = theirs.state_dict()[(names[start] + name.removeprefix(start)).lstrip(".")]
+        ours.encoder.load_state_dict(state)
+        x = torch.rand(1, 3, 64, 64)
+        with torch.no_grad():
+            *skips, tokens = ours.encode(x)
+            x = ours.normalise(x)
+            torch.testing.assert_close(tokens.flatten(2).transpose(1, 2), theirs(x))
+            cnn = theirs.patch_embed.backbone
+            x = cnn.stem.norm(cnn.stem.conv(x))
+            torch.testing.assert_close(skips[0], x)
+            x = cnn.stem.pool(x)
+            for skip, stage in zip(skips[1:], cnn.stages, strict=False):
+                x = stage(x)
+                torch.testing.assert_close(skip, x)
 
 
 @pytest.mark.parametrize(

@@ -390,6 +390,34 @@ register(
     text_width=96,
 )
 register(
+    name="transunet",
+    module="tutseg.nets.transunet",
+    paper="SSGNet",
+    stride=16,
+    published_size=224,
+    published_millions=105.28,
+    parameters=105_275_921,
+    source="Chen 2021, ResNet-50 and ViT-B/16",
+)
+register(
+    name="transunet-s",
+    module="tutseg.nets.transunet",
+    paper="lab profile",
+    stride=16,
+    published_size=96,
+    published_millions=None,
+    parameters=619_833,
+    source="TransUNet at an eighth of the width, a third of the depth",
+    layers=(1, 1, 1),
+    channels=(32, 64, 128),
+    groups=8,
+    stem=16,
+    embed=96,
+    depth=4,
+    heads=3,
+    ascent=(64, 32, 16, 16, 8),
+)
+register(
     name="sam-s",
     module="tutseg.nets.sam",
     paper="lab profile",
