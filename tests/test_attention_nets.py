@@ -14,7 +14,7 @@ from tutseg.errors import InputError
 from tutseg.losses import bce_dice, edge_points
 from tutseg.methods import build_method
 from tutseg.methods.base import Progress, Views
-from tutseg.nets import build, convformer, languide, transfuse, transunet, xboundformer
+from tutseg.nets import build, convformer, languide, sanet, transfuse, transunet, xboundformer
 
 
 def count(*parts: nn.Module) -> int:
@@ -297,6 +297,22 @@ class TestTransUNet:
             for skip, stage in zip(skips[1:], cnn.stages, strict=False):
                 x = stage(x)
                 torch.testing.assert_close(skip, x)
+
+
+class TestSANet:
+    def test_published_count(self):
+        net = on_paper("sanet", 352)
+        assert count(net) == 23_899_497 and count(net.encoder) == 23_669_352
+
+    def test_deep_maps_multiply_the_shallow_ones(self):
+        """At the finest of the three grids; a place where the deepest is 0 is 0 everywhere."""
+        net = sanet.SANet(4, layers=(1, 1, 1, 1), channels=(4, 4, 4, 4))
+        net.reduce = nn.ModuleList(nn.Identity() for _ in range(3))
+        maps = [torch.full((1, 4, 8 // s, 8 // s), value) for s, value in ((1, 2.0), (2, 3.0), (4, 5.0))]
+        for got, expected in zip(net.join(maps).chunk(3, dim=1), (5.0, 15.0, 30.0), strict=True):
+            torch.testing.assert_close(got, torch.full((1, 4, 8, 8), expected))
+        maps[2][..., 0, 0] = 0
+        assert not net.join(maps)[..., 0, 0].any() and net.join(maps)[..., 7, 7].all()
 
 
 @pytest.mark.parametrize(

@@ -418,6 +418,30 @@ register(
     ascent=(64, 32, 16, 16, 8),
 )
 register(
+    name="sanet",
+    module="tutseg.nets.sanet",
+    paper="SSGNet",
+    stride=32,
+    published_size=352,
+    published_millions=23.9,
+    parameters=23_899_497,
+    source="Wei 2021; timm Res2Net-50d",
+)
+register(
+    name="sanet-s",
+    module="tutseg.nets.sanet",
+    paper="lab profile",
+    stride=32,
+    published_size=96,
+    published_millions=None,
+    parameters=503_170,
+    source="SANet at a quarter of the width, one block a stage",
+    width=16,
+    layers=(1, 1, 1, 1),
+    channels=(16, 32, 64, 128),
+    stem_width=8,
+)
+register(
     name="sam-s",
     module="tutseg.nets.sam",
     paper="lab profile",
