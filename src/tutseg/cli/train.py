@@ -72,6 +72,7 @@ def train(
     out: Annotated[Path | None, typer.Option(help="Run folder; else runs/<trial id>.")] = None,
     as_json: Json = False,
 ) -> None:
+    from tutseg.methods import method_class
     from tutseg.training.run import run_trial
     from tutseg.training.spec import check
     from tutseg.training.tasks import task_of
@@ -81,9 +82,9 @@ def train(
     check(trial)
     folder = out or trial.folder
     with bar("images") as report:
-        streams = {"train": trial.batch * 2, "read": 1, "score": 1}
+        each = {"train": trial.batch * len(method_class(trial.method).streams)}
         result = run_trial(
-            trial, str(root) if root else None, device, folder, lambda *state: report(*state, streams[state[0]])
+            trial, str(root) if root else None, device, folder, lambda *state: report(*state, each.get(state[0], 1))
         )
     if as_json:
         print(json.dumps(result, indent=1))
