@@ -228,6 +228,16 @@ register(
     width=8,
 )
 register(
+    name="malunet",
+    module="tutseg.nets.malunet",
+    paper="SSGNet",
+    stride=32,
+    published_size=256,
+    published_millions=0.178,
+    parameters=177_943,
+    source="Ruan 2022",
+)
+register(
     name="vm-unet",
     module="tutseg.nets.vm_unet",
     paper="SSGNet",
