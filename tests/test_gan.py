@@ -1,9 +1,14 @@
 """Training a StyleGAN3: its losses by hand, augmentation by closed forms, a killed training that goes on bit by bit."""
 
 import copy
+import errno
+import json
 import math
+import os
+import shutil
 import signal
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,6 +24,8 @@ from tutseg.methods.base import Progress, Views
 from tutseg.methods.generative import ada
 from tutseg.methods.generative.stylegan3 import slope_penalty
 from tutseg.nets import CARDS
+from tutseg.training.checkpoint import save_weights
+from tutseg.training.drawn import generated_pictures
 from tutseg.training.fit import TrainingSet, fit, learning_rate, make_fabric, settings_of
 from tutseg.training.run import load_run, run_trial
 from tutseg.training.start import build_for
@@ -28,13 +35,22 @@ DATA = {"data": "synth", "data_options": {"n": 30, "size": 32}, "size": 32, "bat
 TINY = {"layers": 3, "base": 64, "width": 4, "latent": 4}
 
 
-@pytest.fixture(autouse=True)
-def tiny(monkeypatch):
+@pytest.fixture(autouse=True, scope="module")
+def tiny():
     """The book's smallest generator, smaller still."""
-    card = CARDS["stylegan3-s"]
-    monkeypatch.setitem(card.options, "layers", 3)
-    for name, value in TINY.items():
-        monkeypatch.setitem(card.options, name, value)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in TINY.items():
+            patch.setitem(CARDS["stylegan3-s"].options, name, value)
+        yield
+
+
+@pytest.fixture(scope="module")
+def run(tiny, tmp_path_factory) -> Path:
+    """The run folder of a generator after two steps."""
+    folder = tmp_path_factory.mktemp("gan") / "run"
+    trial = make_trial(method="stylegan3-t", net="stylegan3-s", steps=2, pictures=4, evaluations=2, **DATA)
+    run_trial(trial, None, "cpu", folder)
+    return folder
 
 
 def method(**options):
@@ -122,7 +138,7 @@ def test_its_optimisers_are_the_paper_s_unless_the_trial_says_otherwise():
     told = settings_of(gan, said)
     assert (told["generator"]["lr"], told["discriminator"]["lr"]) == (0.1, 0.01)
     plain = settings_of(build_method("supervised", net="unet-s", size=32), make_trial(method="supervised"))
-    assert plain["all"] == {"optimizer": "adamw", "lr": 1e-3, "weight_decay": 0.01, "schedule": "cosine"}
+    assert next(iter(plain.values())) == {"optimizer": "adamw", "lr": 1e-3, "weight_decay": 0.01, "schedule": "cosine"}
 
 
 # ---- augmentation ----------------------------------------------------------------------------------------------------
@@ -191,20 +207,24 @@ def test_a_stopped_training_goes_on_bit_by_bit(tmp_path):
     assert logs[0] == logs[1] and "score of real" in logs[0]
 
 
-def test_a_run_leaves_pictures_sheets_and_scores_with_their_floor(tmp_path, monkeypatch):
-    trial = make_trial(method="stylegan3-t", net="stylegan3-s", steps=2, pictures=4, evaluations=2, **DATA)
-    result = run_trial(trial, None, "cpu", tmp_path / "run")
+def test_a_run_leaves_pictures_sheets_and_scores_with_their_floor(run):
+    result = json.loads((run / "result.json").read_text())
     assert METHODS["stylegan3-t"].kind == "generative" and set(result["scores"]) == {"net", "training", "blurred"}
     kid = {view: scores["kid"]["pooled"]["mean"] for view, scores in result["scores"].items()}
     assert abs(kid["training"]) < kid["net"]
-    sheets = sorted((tmp_path / "run/sheets").iterdir())
+    sheets = sorted((run / "sheets").iterdir())
     assert [sheet.name for sheet in sheets] == ["000001.png", "000002.png"]
-    drawn, _ = load_run(tmp_path / "run")
+    drawn, _ = load_run(run)
     last = np.asarray(Image.open(sheets[1]))
     assert last.shape == (192, 192, 3)  # six rows of six
-    expected = (drawn.sample(1).permute(1, 2, 0).numpy() * 255).round()
-    assert np.abs(last[:32, 32:64] - expected).max() <= 1
-    assert torch.equal(drawn.sample(3), drawn.sample(3)) and not torch.equal(drawn.sample(3), drawn.sample(4))
+    assert np.array_equal(last[:32, 32:64], pixels(drawn, 1))
+    assert np.array_equal(np.asarray(Image.open(run / "images/00003.png")), pixels(drawn, 3))
+    assert not np.array_equal(pixels(drawn, 3), pixels(drawn, 4))
+
+
+def pixels(method, number: int, psi: float = 1.0) -> np.ndarray:
+    """A drawn picture as uint8 ``(S, S, 3)``."""
+    return (method.sample(number, psi) * 255).round().byte().permute(1, 2, 0).numpy()
 
 
 def test_too_few_pictures_are_told(tmp_path):
@@ -217,3 +237,81 @@ def test_too_few_pictures_are_told(tmp_path):
         build_method("stylegan3-t", net="unet-s", size=32)
     with pytest.raises(InputError, match="size 96 is no power of two"):
         build_method("stylegan3-t", net="stylegan3-s", size=96)
+
+
+# ---- drawing ---------------------------------------------------------------------------------------------------------
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_generate_draws_what_the_weights_and_the_seed_say(tutseg, run, tmp_path):
+    said = tutseg("generate", run, "--n", 3, "--out", tmp_path / "a")
+    assert (said.code, said.out) == (0, f"3 pictures of 32 pixels in {tmp_path / 'a'}\n")
+    assert sorted(contents(tmp_path / "a")) == ["00000.png", "00001.png", "00002.png"]
+    drawn, _ = load_run(run)
+    assert np.array_equal(np.asarray(Image.open(tmp_path / "a/00002.png")), pixels(drawn, 2))
+    told = tutseg("generate", run, "--n", 1, "--seed", 1, "--psi", 0.5, "--out", tmp_path / "b", "--json")
+    assert json.loads(told.out) == {"out": str(tmp_path / "b"), "n": 1, "seed": 1, "psi": 0.5, "size": 32}
+    assert np.array_equal(np.asarray(Image.open(tmp_path / "b/00000.png")), pixels(drawn, 1_000_003, 0.5))
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "a").iterdir()}
+    assert tutseg("generate", run, "--n", 3, "--out", tmp_path / "a").code == 0
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+@pytest.mark.parametrize("fault", ["Ctrl-C", "full disk"])
+def test_a_drawing_that_is_cut_short_leaves_whole_pictures_and_goes_on(fault, tutseg, run, tmp_path, monkeypatch):
+    tutseg("generate", run, "--n", 4, "--out", tmp_path / "whole")
+    fsync, left = os.fsync, [2]
+
+    def cut(file):
+        left[0] -= 1
+        if left[0] < 0:
+            raise KeyboardInterrupt if fault == "Ctrl-C" else OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        fsync(file)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", cut)
+        said = tutseg("generate", run, "--n", 4, "--out", tmp_path / "parts")
+    assert said.code == 2 and said.err.count("\n") == 1
+    whole = contents(tmp_path / "whole")
+    assert contents(tmp_path / "parts") == {name: whole[name] for name in ("00000.png", "00001.png")}
+    assert tutseg("generate", run, "--n", 4, "--out", tmp_path / "parts").code == 0
+    assert contents(tmp_path / "parts") == whole
+
+
+def test_generate_refuses_in_one_line_and_loses_nothing(tutseg, run, tmp_path):
+    def refused(*words: object) -> str:
+        said = tutseg("generate", *words)
+        assert said.code == 2 and said.err.count("\n") == 1 and not said.out
+        return said.err
+
+    out = tmp_path / "out"
+    assert "nowhere is no run folder" in refused(tmp_path / "nowhere", "--out", out)
+    tutseg("generate", run, "--n", 3, "--out", out)
+    before = contents(out)
+    assert "00002.png is there already, and not one of the 2: choose another --out" in refused(
+        run, "--n", 2, "--out", out
+    )
+    assert "was not made by this command" in refused(run, "--n", 3, "--seed", 1, "--out", out)
+    assert contents(out) == before and "'--n'" in refused(run, "--n", 0, "--out", out)
+    damaged = tmp_path / "damaged"
+    shutil.copytree(run, damaged)
+    weights = damaged / "weights.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    assert "damaged or no safetensors file" in refused(damaged, "--out", tmp_path / "none")
+    weights.unlink()
+    assert "is not finished" in refused(damaged, "--out", tmp_path / "none")
+    segmenter = tmp_path / "segmenter"
+    segmenter.mkdir()
+    (segmenter / "config.json").write_text(
+        json.dumps(make_trial(method="supervised", net="unet-s", size=32).model_dump())
+    )
+    save_weights(segmenter / "weights.safetensors", build_method("supervised", net="unet-s", size=32), {})
+    assert "holds a network to segment, which draws nothing" in refused(segmenter, "--out", tmp_path / "none")
+    assert not (tmp_path / "none").exists()
+    with pytest.raises(
+        InputError, match="drawn pictures of 32 pixels, the trial's are of 64: pin a generator of --size 64"
+    ):
+        generated_pictures(run, 64)

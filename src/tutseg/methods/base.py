@@ -173,6 +173,13 @@ class Method(nn.Module):
         """
         raise NotImplementedError
 
+    def sample(self, seed: int, psi: float = 1.0) -> Tensor:
+        """Of a generator: one picture ``(3, S, S)`` in [0, 1], which follows from the weights and from `seed`.
+
+        With ``psi < 1`` it is nearer to the typical picture (truncation).
+        """
+        raise NotImplementedError
+
     def doubts(self, images: Tensor, masks: Tensor, rate: float) -> dict[str, Tensor]:
         """What the method has of its own to say of which labels are wrong; leaves its networks as they are.
 

@@ -109,7 +109,9 @@ class Trial(BaseModel):
         {}, "One-image methods: what is done to every picture first: angle, scale, shear, hair."
     )
     pictures: int | None = _field(
-        None, "One-image methods: only so many pictures, evenly spread over the data set.", gt=0
+        None,
+        "One-image methods: only so many pictures, evenly spread over the data set. Generators: how many to draw.",
+        gt=0,
     )
     options: dict[str, Any] = _field({}, "Method option.", "-o")
     data_options: dict[str, Any] = _field({}, "Data option.", "-d")

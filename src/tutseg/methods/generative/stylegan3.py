@@ -23,7 +23,6 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from tutseg.methods.base import Batch, Method, Progress
-from tutseg.methods.co_training.gta_seg import ema
 from tutseg.methods.generative.ada import augmented
 from tutseg.methods.options import Count, NotNegative, Positive, Share, checked
 from tutseg.methods.step import Stepper
@@ -121,8 +120,8 @@ class StyleGAN3(Method):
             self.p.add_(towards * count * LOOK_EVERY / (1000 * self.ada_kimg)).clamp_(0, self.most)
             self.overfit.zero_()
         half_life = min(count * 1000 * 10 / 32, RAMP * (step + 1) * count)
-        decay = 0.5 ** (count / half_life)
-        ema(list(self.average.parameters()), list(self.generator.parameters()), decay)
+        for kept, now in zip(self.average.parameters(), self.generator.parameters(), strict=True):
+            kept.lerp_(now, 1 - 0.5 ** (count / half_life))
         for kept, now in zip(self.average.buffers(), self.generator.buffers(), strict=True):
             kept.copy_(now)
 
