@@ -15,7 +15,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from tutseg import weights
 from tutseg.errors import InputError
-from tutseg.nets import CARDS, Output, build, lite0_unet, mobilenet_unet, net_table, swin_unet
+from tutseg.nets import CARDS, Output, about, build, lite0_unet, mobilenet_unet, net_table, swin_unet
 from tutseg.nets.common import EncoderDecoder, load_encoder
 
 # where a net has no small variant and the full one would take seconds, its mechanics are tested on a narrower one
@@ -397,6 +397,13 @@ def test_table_needs_no_torch():
         "source": "DME-FD's code; timm Swin-T",
         "weights": "swin-tiny",
     }
+
+
+@pytest.mark.parametrize("name", CARDS)
+def test_about(name):
+    """Every net's file says of itself what it is; a line of code or of nothing would be no answer."""
+    said = about(name)
+    assert len(said) > 200 and "\n" in said
 
 
 def test_unknown_net():
