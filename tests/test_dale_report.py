@@ -67,7 +67,8 @@ def doubts(omega_at: list[list[float]], loss_at: list[list[float]]) -> list[Doub
 def test_the_interval_over_seeds_decides_the_sign(last, verdict):
     found = doubts([[0.9, each] for each in last], [[0.8, 0.8]] * 3)
     assert noise_experiment.sign_verdicts(found) == {"warp 0.05": verdict}
-    assert f"with warp 0.05 {verdict} ({np.mean(last):.2f} [" in noise_experiment.signs_told(found)
+    told = noise_experiment.finding_told(found)
+    assert f"with warp 0.05 {verdict} ({np.mean(last):.2f} [" in told and told.endswith("in 1 of 1 settings.")
     assert noise_experiment.loss_finds_more(found) == (1, 1)
     row = noise_experiment.find_table(found).rows[0]
     assert row[3].startswith("0.90") and row[5] == f"{1 - np.mean(last):.2f}" and row[-1] == "3"
@@ -79,7 +80,7 @@ def test_the_interval_over_seeds_decides_the_sign(last, verdict):
 
 def test_one_seed_decides_nothing():
     assert noise_experiment.sign_verdicts(doubts([[0.9, 0.9]], [[0.8, 0.8]])) == {"warp 0.05": "undecided"}
-    assert noise_experiment.signs_told([]) == "not decided yet"
+    assert noise_experiment.finding_told([]).endswith("not been decided yet.")
 
 
 def test_evidence_is_averaged_over_labels_and_kept_by_step(tmp_path, monkeypatch):
@@ -159,6 +160,7 @@ def test_what_is_shown_of_a_run_is_what_it_recorded(watched):
     first = figure.numbers(frame=0)
     assert first["by the script's sign"] == 1 - first["AUC of omega, all pictures"]
     assert watched.changed[watched.most_wrong].sum() == watched.changed.sum((1, 2)).max()
+    assert [state["frame"] for state in figure.stills()] == [0, 1]  # fewer frames than panels
     tiles = omega.omega_tiles(watched, 2)
     assert len(tiles.rows) == 2 and f"{watched.changed[0].mean():.0%} of the labels wrong" in tiles.alt
     assert len(omega.suspect_tiles(watched, "omega", 5).rows[0]) == 5
