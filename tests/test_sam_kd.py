@@ -346,7 +346,9 @@ def test_a_finished_run_does_without_sam(file, tmp_path):
     assert method.predict(torch.rand(1, 3, 32, 32)).shape == (1, 1, 32, 32)
 
 
-@pytest.mark.parametrize("name", ["table-1", "table-2", "table-3", "ablation", "isic2018-96", "isic2018-64"])
+@pytest.mark.parametrize(
+    "name", ["table-1", "table-2", "table-3", "ablation", "isic2018-96", "isic2018-64", "isic2018-64-long"]
+)
 def test_every_spec_learns_from_the_books_own_teacher(name):
     path = experiments() / f"sam-kd/{name}.yaml"
     spec = read_spec(path, "lab" if scales_of(path) else "")
