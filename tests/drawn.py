@@ -44,8 +44,10 @@ def register_tiny(monkeypatch) -> None:
 
 
 def net_for(method: str) -> str:
-    """The net "tiny", with two heads or one that takes prompts for a method that needs them."""
+    """The net "tiny", with two heads or one that takes prompts for a method that needs them, or one that draws."""
     needs = method_class(method).needs
+    if "draw" in needs:
+        return "stylegan3-s"
     return "tiny-sdf" if "sdf" in needs else "tiny-sam" if "prompt" in needs else "tiny"
 
 

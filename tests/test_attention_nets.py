@@ -1,14 +1,20 @@
 """What is particular to the networks of DALE's tables that have attention and no U-Net's shape."""
 
+import hashlib
 import math
 
+import numpy as np
+import pytest
+import timm
 import torch
 from torch import nn
 
-from tutseg.losses import edge_points
+from tutseg.data.captions import caption
+from tutseg.errors import InputError
+from tutseg.losses import bce_dice, edge_points
 from tutseg.methods import build_method
 from tutseg.methods.base import Progress, Views
-from tutseg.nets import build, convformer, transfuse, xboundformer
+from tutseg.nets import build, convformer, languide, sanet, transfuse, transunet, xboundformer
 
 
 def count(*parts: nn.Module) -> int:
@@ -170,3 +176,159 @@ class TestXBoundFormer:
                         p = torch.sigmoid(logits[b, 0, i, j])
                         expected -= torch.log(p if holds else 1 - p) / logits.numel()
         torch.testing.assert_close(edge_points({**heads, "aux1": mask}, mask)["edge"], expected)
+
+
+class TestLanGuide:
+    def test_published_parts(self):
+        """Without the two projection heads of 1,051,136 that learn nothing."""
+        net = on_paper("languide", 224)
+        assert count(net.encoder) == 27_818_592
+        assert count(net.guides, net.decoder, net.last, net.head) == 14_357_953
+        assert count(net) == 27_818_592 + 14_357_953
+
+    def test_a_word_is_its_own_noise(self):
+        """Drawn from its hash, in its place; case and punctuation do not count, and the rest is zero."""
+        text = languide.embed_text("One lesion, LESION.", 96)
+        for i, word in enumerate(("one", "lesion", "lesion")):
+            seed = int(hashlib.sha256(word.encode()).hexdigest()[:16], 16)
+            assert np.array_equal(text[i].numpy(), np.random.default_rng(seed).standard_normal(96).astype(np.float32))
+        assert text.shape == (24, 96) and not text[3:].any()
+
+    @pytest.mark.parametrize("text", ["", " - !", "word " * 25])
+    def test_a_text_has_words(self, text):
+        with pytest.raises(InputError, match=r"a caption of \d+ words: give 1 to 24"):
+            languide.embed_text(text)
+
+    def test_positions_by_hand(self):
+        got = languide.positions(5, 6)
+        for i in range(5):
+            for k in range(3):
+                angle = i / 10_000 ** (2 * k / 6)
+                pair = torch.tensor([math.sin(angle), math.cos(angle)])
+                torch.testing.assert_close(got[i, 0, 2 * k : 2 * k + 2], pair)
+
+    def test_the_caption_is_said_of_every_picture(self):
+        torch.manual_seed(0)
+        net, x = build("languide-s", 64).eval(), torch.rand(3, 3, 64, 64)
+        said = net(x).logits
+        assert torch.equal(net(x, texts=[languide.CAPTION] * 3).logits, said)
+        other = net(x, texts=[languide.CAPTION, "two lesions", languide.CAPTION]).logits
+        assert torch.equal(other[[0, 2]], said[[0, 2]]) and not torch.equal(other[1], said[1])
+        for guide in net.guides:
+            guide.scale.data.zero_()
+        assert torch.equal(net(x, texts=["two lesions"] * 3).logits, net(x).logits)
+
+    @pytest.mark.slow
+    def test_learns_to_listen(self):
+        """Of two discs the caption tells which is meant; told of the other, it finds the other."""
+        rng = torch.Generator().manual_seed(1)
+        rows, columns = torch.meshgrid(torch.arange(64), torch.arange(64), indexing="ij")
+
+        def drawn(n: int) -> tuple[torch.Tensor, torch.Tensor]:
+            """Pictures ``(n, 3, 64, 64)``, and of each the disc on the left and on the right, ``(n, 2, 64, 64)``."""
+            y, r = (low + span * torch.rand(n, 2, 1, 1, generator=rng) for low, span in ((20, 24), (8, 5)))
+            discs = ((columns - torch.tensor([16, 48])[:, None, None]) ** 2 + (rows - y) ** 2 < r**2).float()
+            return 0.7 + 0.05 * torch.rand(n, 3, 64, 64, generator=rng) - 0.4 * discs.sum(1, keepdim=True), discs
+
+        def guided(images: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
+            return net(images, texts=[caption(mask) for mask in masks[:, 0].numpy()]).logits
+
+        torch.manual_seed(0)
+        net = build("languide-s", 64)
+        optimizer = torch.optim.AdamW(net.parameters(), lr=1e-3)
+        for _ in range(100):
+            images, discs = drawn(8)
+            mask = discs[torch.arange(8), torch.randint(2, (8,), generator=rng)][:, None]
+            loss = bce_dice(guided(images, mask), mask)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        net.eval()
+        images, discs = drawn(32)
+        for mask in discs.split(1, dim=1):
+            with torch.no_grad():
+                found = (guided(images, mask) > 0).float()
+            assert 2 * (found * mask).sum() / (found.sum() + mask.sum()) > 0.9
+
+
+class TestTransUNet:
+    def test_published_count(self):
+        """The published network has two classes, and so one more 3x3 filter on 16 channels."""
+        net = on_paper("transunet", 224)
+        assert count(net) + 16 * 9 + 1 == 105_276_066
+        with torch.device("meta"):
+            theirs = timm.create_model("vit_base_r50_s16_224", num_classes=0, class_token=False, global_pool="")
+        assert count(net.encoder) == count(theirs)
+
+    def test_encoder_is_timms(self):
+        """With timm's weights, its tokens; the skips are what its stages give."""
+        torch.manual_seed(0)
+        theirs = timm.create_model(
+            "vit_base_r50_s16_224",
+            img_size=64,
+            embed_dim=48,
+            depth=2,
+            num_heads=3,
+            num_classes=0,
+            class_token=False,
+            global_pool="",
+        ).eval()
+        ours = transunet.TransUNet(64, embed=48, depth=2, heads=3, ascent=(8, 8, 8, 8, 8)).eval()
+        names = {
+            "cnn": "patch_embed.backbone",
+            "transformer.project": "patch_embed.proj",
+            "transformer.position": "pos_embed",
+            "transformer": "",
+        }
+        state = {}
+        for name in ours.encoder.state_dict():
+            start = next(start for start in names if name.startswith(start))
+            state[name] = theirs.state_dict()[(names[start] + name.removeprefix(start)).lstrip(".")]
+        ours.encoder.load_state_dict(state)
+        x = torch.rand(1, 3, 64, 64)
+        with torch.no_grad():
+            *skips, tokens = ours.encode(x)
+            x = ours.normalise(x)
+            torch.testing.assert_close(tokens.flatten(2).transpose(1, 2), theirs(x))
+            cnn = theirs.patch_embed.backbone
+            x = cnn.stem.norm(cnn.stem.conv(x))
+            torch.testing.assert_close(skips[0], x)
+            x = cnn.stem.pool(x)
+            for skip, stage in zip(skips[1:], cnn.stages, strict=False):
+                x = stage(x)
+                torch.testing.assert_close(skip, x)
+
+
+class TestSANet:
+    def test_published_count(self):
+        net = on_paper("sanet", 352)
+        assert count(net) == 23_899_497 and count(net.encoder) == 23_669_352
+
+    def test_deep_maps_multiply_the_shallow_ones(self):
+        """At the finest of the three grids; a place where the deepest is 0 is 0 everywhere."""
+        net = sanet.SANet(4, layers=(1, 1, 1, 1), channels=(4, 4, 4, 4))
+        net.reduce = nn.ModuleList(nn.Identity() for _ in range(3))
+        maps = [torch.full((1, 4, 8 // s, 8 // s), value) for s, value in ((1, 2.0), (2, 3.0), (4, 5.0))]
+        for got, expected in zip(net.join(maps).chunk(3, dim=1), (5.0, 15.0, 30.0), strict=True):
+            torch.testing.assert_close(got, torch.full((1, 4, 8, 8), expected))
+        maps[2][..., 0, 0] = 0
+        assert not net.join(maps)[..., 0, 0].any() and net.join(maps)[..., 7, 7].all()
+
+
+@pytest.mark.parametrize(
+    ("boxes", "said"),
+    [
+        ([], "no lesion"),
+        ([(10, 20, 70, 80)], "one small lesion, upper right"),
+        ([(30, 70, 30, 70)], "one medium lesion, middle centre"),
+        ([(40, 100, 0, 60)], "one large lesion, lower left"),
+        ([(0, 10, 0, 10), (10, 20, 10, 20)], "one small lesion, upper left"),  # they touch at a corner
+        ([(0, 10, 0, 10), (80, 99, 0, 10)], "two lesions, the largest small, lower left"),
+        ([(y, y + 2, 0, 2) for y in range(0, 90, 15)], "many lesions, the largest small, upper left"),
+    ],
+)
+def test_captions(boxes, said):
+    mask = np.zeros((100, 100), np.uint8)
+    for top, bottom, left, right in boxes:
+        mask[top:bottom, left:right] = 1
+    assert caption(mask) == said and languide.embed_text(caption(mask), 8).any()

@@ -80,13 +80,24 @@ for words in {calls!r}:
 
 
 @pytest.mark.parametrize(
-    "command", [["nets"], ["methods"], ["methods", "dme-fd"], ["data", "list"], ["weights", "list"], ["doctor"]]
+    "command",
+    [
+        *(["nets"], ["nets", "unet-s"], ["methods"], ["methods", "dme-fd"]),
+        *(["data", "list"], ["weights", "list"], ["doctor"]),
+    ],
 )
 def test_lists_speak_json(tutseg, command):
     said = tutseg(*command, "--json")
     rows = json.loads(said.out)
     assert isinstance(rows, list) and rows and all(isinstance(row, dict) and row["name"] for row in rows)
     assert len({row["name"] for row in rows}) == len(rows)
+
+
+def test_one_net_is_told_of(tutseg):
+    said = tutseg("nets", "transfuse").out
+    assert "BiFusion" in said and "encode, decoded, aux1, aux2" in said and "26.25" in said
+    wrong = tutseg("nets", "transfus")
+    assert wrong.code == 2 and "did you mean transfuse" in wrong.err
 
 
 def test_train_prints_where_and_how_good(tutseg, tmp_path):

@@ -26,6 +26,7 @@ from tutseg.methods.noisy_labels.regions import (
     soft_masks,
 )
 from tutseg.methods.step import Stepper, influence
+from tutseg.nets import CARDS
 
 SIZE = 32
 MIDDLE = Progress(50, 100, 10)
@@ -288,6 +289,18 @@ def test_every_reading_takes_a_step(options):
     terms = method.update(drawn_batch(3, 0, SIZE, 0), MIDDLE, stepper(method))
     assert all(torch.isfinite(value) for value in terms.values())
     assert {"sup_n", "sup_f", "align", "classes skipped", "omega<1.01"} <= terms.keys()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "net", [name for name, card in CARDS.items() if "decoded" in card.gives and f"{name}-s" not in CARDS]
+)
+def test_every_network_takes_a_step(net):
+    torch.manual_seed(0)
+    method = build_method("dale", net=net, size=64, patch=8, bins=32).train()
+    terms = method.update(drawn_batch(3, 0, 64, 0), MIDDLE, stepper(method))
+    assert all(torch.isfinite(value) for value in terms.values())
+    assert 0 < terms["omega<1.01"] < 1  # omega rises for some and falls for others
 
 
 def test_masked_labels_are_scaled_and_weighted_ones_are_not():

@@ -1,6 +1,6 @@
 """Whether Segment Anything teaches or echoes: each number against one counted by hand."""
 
-import csv
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +9,12 @@ import torch
 from drawn import drawn_pictures, register_tiny, sam_file
 
 from tutseg.errors import InputError
-from tutseg.files import file_hash
+from tutseg.files import canonical_json, file_hash, json_of
 from tutseg.methods import build_method
 from tutseg.nets import Output
 from tutseg.report.echo import echo_figure, echo_table, moments, moved_figure, of_training, of_truth
-from tutseg.training.echo import SHARES, Echo, echoes, hear, read_echoes, write_echoes
+from tutseg.training import echo
+from tutseg.training.echo import SHARES, Echo, echoes, hear, make_echoes, read_echoes
 from tutseg.training.run import Run, run_trial
 from tutseg.training.trial import make_trial
 
@@ -91,11 +92,21 @@ def test_prompt_and_answers_are_those_of_one_picture_at_a_time(file):
                 assert dices[i] == pytest.approx(dice(logits[0, 0].numpy() >= 0, truth), abs=1e-6)
 
 
-def test_a_run_is_asked_at_its_snapshots_and_by_the_truth(file, tmp_path):
+def test_a_spec_is_asked_at_its_snapshots_and_by_the_truth(file, tmp_path, monkeypatch):
+    monkeypatch.setenv("TUTSEG_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setattr(echo, "experiments", lambda: tmp_path)
+    monkeypatch.setattr(echo, "results_of", lambda spec: tmp_path / "results" / spec.evidence)
     fields = {"net": "tiny-sdf", "size": 32, "batch": 2, "labelled": 2, "data_options": {"n": 30, "size": 32}}
-    fields |= {"method": "sam-kd", "inputs": {"sam": file_hash(file)}, "options": {"sam": "tiny-sam"}}
-    trial = make_trial(**fields, steps=30, evaluations=2, lr=0.01)
-    run = Run(tmp_path / "run", run_trial(trial, None, "cpu", tmp_path / "run", keep_snapshots=True))
+    fields |= {"method": "sam-kd", "inputs": {"sam": file_hash(file)}, "steps": 30, "evaluations": 2, "lr": 0.01}
+    spec = tmp_path / "sam-kd/tiny.yaml"
+    spec.parent.mkdir()
+    spec.write_text(canonical_json({"defaults": fields, "grid": {"options": [{"sam": "tiny-sam"}]}}))
+    path = make_echoes("tiny")
+    assert path == tmp_path / "results/sam-kd/echo/tiny.csv"
+    again = read_echoes(path)
+
+    (folder,) = (tmp_path / "runs").glob("*/")
+    run = Run(folder, json_of(folder / "result.json"))
     found = echoes(run)
     assert [(each.step, each.moved) for each in found] == [
         (0, None), (15, None), (30, None), *((30, share) for share in SHARES)
@@ -104,19 +115,13 @@ def test_a_run_is_asked_at_its_snapshots_and_by_the_truth(file, tmp_path):
     assert np.any(found[0].prompt != found[1].prompt) and np.any(found[1].prompt != found[2].prompt)
     truths = found[3:]
     assert np.all(truths[0].prompt == 1) and np.all(np.diff([each.prompt.mean() for each in truths]) < 0)
-
-    write_echoes(found, tmp_path / "echo.csv")
-    again = read_echoes(tmp_path / "echo.csv")
     assert [(a.step, a.moved, a.ids, a.origin) for a in again] == [(a.step, a.moved, a.ids, a.origin) for a in found]
     for one, other in zip(found, again, strict=True):
         assert other.answer == pytest.approx(one.answer, abs=1e-4)
-    with (tmp_path / "echo.csv").open(newline="") as rows:
-        assert len(list(csv.reader(rows))) == 1 + 3 * len(found)
 
     few = echoes(run, pictures=2)
     assert few[2].ids == found[2].ids[:2] and few[2].answer == pytest.approx(found[2].answer[:2])
-    (tmp_path / "run" / "snapshots" / "000015.safetensors").unlink()
-    (tmp_path / "run" / "snapshots" / "000030.safetensors").unlink()
+    shutil.rmtree(folder / "snapshots")
     with pytest.raises(InputError, match="kept no snapshots"):
         echoes(run)
 

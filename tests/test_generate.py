@@ -15,7 +15,8 @@ from tutseg.methods import CARDS
 from tutseg.methods.base import Method
 from tutseg.methods.cards import MethodCard
 from tutseg.methods.co_training.supervised import Supervised
-from tutseg.training.generate import generated_pictures, nearest
+from tutseg.training.drawn import generated_pictures
+from tutseg.training.generate import nearest
 from tutseg.training.pictures import pictures_of, split_of
 from tutseg.training.run import run_trial
 from tutseg.training.spec import read_spec
@@ -37,7 +38,7 @@ class Mean(Method):
         assert batch["unlabelled"].mask is None
         return {"square": (batch["unlabelled"].image - self.mean).square().mean()}
 
-    def sample(self, seed: int) -> torch.Tensor:
+    def sample(self, seed: int, psi: float = 1.0) -> torch.Tensor:
         noise = torch.randn(self.mean.shape, generator=torch.Generator().manual_seed(seed))
         return self.mean.cpu() + 0.05 * noise
 
@@ -68,12 +69,17 @@ def test_it_sees_the_training_part_only_and_draws_what_can_be_read(tmp_path):
     result = run_trial(trial, None, "cpu")
     whole = pictures_of("synth", None, 32, trial.data_options)
     split = split_of(trial, whole)
-    assert result["n"] == {"training": len(split.labelled) + len(split.unlabelled), "test": 5}
+    held_out = len(split.validation) + len(split.test)
+    assert result["n"] == {"training": 30 - held_out, "test": 5, "held_out": held_out}
     drawn = generated_pictures(trial.folder)
     assert len(drawn) == 5 and drawn.masks is None and len(set(map(bytes, drawn.images.numpy()))) == 5
     train = whole.take(sorted((*split.labelled, *split.unlabelled))).images.float().mean(0)
     assert (drawn.images.float().mean(0) - train).abs().mean() < 20
-    assert result["scores"]["net"]["nearest"]["per_image"]["mean"] > 0.01
+    scores = result["scores"]
+    assert scores["net"]["nearest"]["per_image"]["mean"] > 0.01
+    # a mean with noise is no picture: farther from real ones than real ones are, and always the same
+    assert scores["net"]["kid"]["pooled"]["mean"] > scores["training"]["kid"]["pooled"]["mean"]
+    assert scores["net"]["repeats"]["per_image"]["mean"] == 1 > scores["training"]["repeats"]["per_image"]["mean"]
 
 
 def test_a_killed_drawing_goes_on_and_a_damaged_picture_is_named(tmp_path):

@@ -6,7 +6,7 @@ from drawn import drawn_batch, options_for, stepper
 
 from tutseg.methods import build_method
 from tutseg.methods.base import Progress
-from tutseg.nets import build, ege_unet, emcad
+from tutseg.nets import att_unet, build, ege_unet, emcad, malunet
 
 
 def images(n: int, size: int) -> torch.Tensor:
@@ -41,7 +41,7 @@ def test_unet_plus_plus_against_its_recursion():
         torch.testing.assert_close(said, net.auxiliary[k](node(0, 3 - k)), msg=name)
 
 
-@pytest.mark.parametrize("name", ["supervised", "dale", "gce", "mw-net", "beco", "small-loss"])
+@pytest.mark.parametrize("name", ["supervised", "dale", "gce", "mw-net", "beco", "small-loss", "cirl"])
 def test_methods_teach_the_further_heads(name):
     torch.manual_seed(0)
     method = build_method(name, net="unetpp-s", size=32, **options_for(name)).train()
@@ -123,11 +123,61 @@ def test_emcad_looks_at_three_scales():
     torch.testing.assert_close(block(x), by_hand)
 
 
-def test_emcad_gates_a_skip_by_what_came_up():
-    """The gate is one number a place, in (0, 1), and has the say of both."""
-    gate, below, skip = emcad.Gate(8).eval(), torch.randn(2, 8, 6, 6), torch.randn(2, 8, 6, 6)
-    said = gate(below, skip) / skip
+@pytest.mark.parametrize("gate", [emcad.Gate(8), att_unet.AttentionGate(8, 4)])
+def test_gates_of_a_skip(gate):
+    """One number a place, in (0, 1), in which both the skip and what came up have a say."""
+    gate, below, skip = gate.eval(), torch.randn(2, 8, 6, 6), torch.randn(2, 8, 6, 6)
+    said = gate(skip, below) / skip
     torch.testing.assert_close(said, said[:, :1].expand_as(said))
     assert said.min() > 0 and said.max() < 1
-    assert not torch.allclose(gate(below + 1, skip) / skip, said)
-    assert not torch.allclose(gate(below, skip + 1) / (skip + 1), said)
+    assert not torch.allclose(gate(skip, below + 1) / skip, said)
+    assert not torch.allclose(gate(skip + 1, below) / (skip + 1), said)
+
+
+def test_att_unet_with_open_gates_is_a_unet():
+    """Gates that say 1 everywhere leave U-Net's own logits."""
+    torch.manual_seed(0)
+    net, plain, x = build("att-unet-s", 32).eval(), build("unet-s", 32).eval(), images(2, 32)
+    assert plain.load_state_dict(net.state_dict(), strict=False).missing_keys == []
+    assert not torch.allclose(net(x).logits, plain(x).logits)
+    for gate in net.gates:
+        torch.nn.init.constant_(gate.psi[1].weight, 0)
+        torch.nn.init.constant_(gate.psi[1].bias, 100)
+    torch.testing.assert_close(net(x).logits, plain(x).logits)
+
+
+def test_external_attention_against_its_sums():
+    """One place at a time: a softmax of each entry over places, then shares of the entries."""
+    torch.manual_seed(0)
+    layer, x = malunet.ExternalAttention(8).double(), torch.randn(2, 8, 3, 5, dtype=torch.float64)
+    assert torch.equal(layer.keys.weight, layer.values.weight.T)
+    layer.leave, q = torch.nn.Identity(), layer.enter(x)
+    score = torch.einsum("kc,bchw->bkhw", layer.keys.weight, q).exp()
+    score = score / score.sum((2, 3), keepdim=True)
+    for row, column in ((0, 0), (2, 4)):
+        share = score[:, :, row, column] / score[:, :, row, column].sum(1, keepdim=True)
+        expected = torch.nn.functional.gelu(x[:, :, row, column] + share @ layer.values.weight.T)
+        torch.testing.assert_close(layer(x)[:, :, row, column], expected, rtol=1e-6, atol=1e-8)
+
+
+def test_bridge_of_all_skips():
+    """Gates that say one half: each skip is one and a half of itself, twice; and one skip moves the gates of others."""
+    skips = [torch.rand(2, c, size, size) for c, size in ((8, 8), (16, 4), (24, 2))]
+    bridge = malunet.SkipBridge((8, 16, 24))
+    moved = [skips[0], skips[1], skips[2] + 1]
+    assert not torch.allclose(bridge(skips)[0], bridge(moved)[0])
+    for p in bridge.parameters():
+        torch.nn.init.zeros_(p)
+    for bridged, skip in zip(bridge(skips), skips, strict=True):
+        torch.testing.assert_close(bridged, 2.25 * skip)
+
+
+def test_dilated_gate_looks_as_far_as_its_dilations():
+    """Of one changed pixel, the first quarter sees 7 places away; with the gate's and the last kernel, 10."""
+    gate, x = malunet.DilatedGate(16, 8).eval(), torch.rand(1, 16, 31, 31)
+    moved = x.clone()
+    moved[:, :, 15, 15] += torch.arange(16.0)
+    for norm in (gate.mix[0], gate.gate[0][1], gate.view[0][1], gate.leave[0][1]):
+        norm.forward = lambda x: x  # which would tell every place of the change
+    rows = (gate(x) != gate(moved))[0].any(0).any(1).nonzero()[:, 0]
+    assert (rows.min().item(), rows.max().item()) == (15 - 10, 15 + 10)

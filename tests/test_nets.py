@@ -15,7 +15,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from tutseg import weights
 from tutseg.errors import InputError
-from tutseg.nets import CARDS, Output, build, lite0_unet, mobilenet_unet, net_table, swin_unet
+from tutseg.nets import CARDS, Output, about, build, lite0_unet, mobilenet_unet, net_table, swin_unet
 from tutseg.nets.common import EncoderDecoder, load_encoder
 
 # where a net has no small variant and the full one would take seconds, its mechanics are tested on a narrower one
@@ -138,7 +138,8 @@ class TestContract:
         torch.testing.assert_close(slope, expected, rtol=1e-3, atol=1e-4)
 
     def test_trains(self, name):
-        net, x = make(name, 64).train(), images(4, 64)
+        """In eight steps it sees which blocks of 8 pixels are bright, though it may say so at an eighth of the size."""
+        net, x = make(name, 64).train(), nn.functional.interpolate(images(4, 8), scale_factor=8)
         y = (x.mean(dim=1, keepdim=True) > 0.5).float()
         optimizer = torch.optim.AdamW(net.parameters(), lr=2e-3)
         losses = []
@@ -148,7 +149,7 @@ class TestContract:
             loss.backward()
             optimizer.step()
             losses.append(loss.item())
-        assert min(losses[-2:]) < 0.98 * losses[0]
+        assert min(losses[-2:]) < 0.9 * losses[0]
 
     def test_round_trip(self, name, tmp_path):
         net, x = make(name, 64), images(2, 64)
@@ -396,6 +397,13 @@ def test_table_needs_no_torch():
         "source": "DME-FD's code; timm Swin-T",
         "weights": "swin-tiny",
     }
+
+
+@pytest.mark.parametrize("name", CARDS)
+def test_about(name):
+    """Every net's file says of itself what it is; a line of code or of nothing would be no answer."""
+    said = about(name)
+    assert len(said) > 200 and "\n" in said
 
 
 def test_unknown_net():

@@ -46,7 +46,7 @@ def test_the_worst_outlines_come_first(run):
     assert recall_of_errors(run) == (8, 8) and recall_of_errors(run, n=5) == (4, 8)
     assert recall_of_errors(run, "omega") == (0, 8)
     table = suspect_table(run, n=9)
-    assert table.rows[0][2] == "none" and table.rows[1] == ("p35", f"{expected:.2f}", "16")
+    assert table.rows[0][2] == "none" and table.rows[1] == ("p35", f"{expected:.3g}", "16")
     assert table.note == "8 of them are among the 8 of 40 pictures with an injected error."
 
 

@@ -68,7 +68,7 @@ def test_one_line_of_a_loss_makes_exactly_its_users_stale(project):
     assert stale() == {"ccvc", "dme-fd", "s3-net"}
     append(package / "losses.py", "\n# a line\n")
     taught = {name for name, trial in TRIALS.items() if CARDS[trial.method].kind in ("semi-supervised", "noisy-label")}
-    assert stale() == taught - {"gce"} | {"s3-net"}  # GCE has a loss of its own
+    assert stale() == taught | {"s3-net"}
 
 
 def test_a_net_and_a_reader_count_for_their_own_trials_alone(project):

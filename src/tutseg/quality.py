@@ -36,3 +36,52 @@ def _overlap(moved: int, length: int) -> tuple[slice, slice]:
     """Where along an axis the moved picture shows what the still one shows."""
     new = slice(max(moved, 0), length + min(moved, 0))
     return new, slice(new.start - moved, new.stop - moved)
+
+
+def frechet(a: Tensor, b: Tensor) -> float:
+    """Frechet distance of two sets of features ``(N, D)``, ``(M, D)``, each taken for a Gaussian (Heusel et al., 2017).
+
+    ``|m_a - m_b|^2 + tr(C_a) + tr(C_b) - 2 tr((C_a C_b)^(1/2))``. The last trace is the sum of the singular values of
+    the product of the centred sets, an N x M matrix, which is quick and exact where N and M are small. With few
+    pictures the distance is mostly bias, and a set without variety has less of it.
+    """
+    a, b = a.double(), b.double()
+    mean_a, mean_b = a.mean(0), b.mean(0)
+    a, b = ((x - mean) / (len(x) - 1) ** 0.5 for x, mean in ((a, mean_a), (b, mean_b)))
+    both = torch.linalg.svdvals(a @ b.T).sum()
+    return ((mean_a - mean_b).square().sum() + a.square().sum() + b.square().sum() - 2 * both).item()
+
+
+def kernel_distance(a: Tensor, b: Tensor) -> float:
+    """KID: the squared distance of two sets of features in the space of a cubic kernel (Binkowski et al., 2018).
+
+    Its expectation does not depend on how many pictures there are, and is zero for two parts of one set; so a single
+    value may well be below zero.
+    """
+    a, b = a.double(), b.double()
+    kernel = lambda x, y: (x @ y.T / x.shape[1] + 1) ** 3
+    within = [(k.sum() - k.trace()) / (len(x) * (len(x) - 1)) for x in (a, b) for k in (kernel(x, x),)]
+    return (within[0] + within[1] - 2 * kernel(a, b).mean()).item()
+
+
+def nearest(a: Tensor, b: Tensor) -> Tensor:
+    """Distance of each of `a` ``(N, D)`` to the nearest of `b`; where both are one tensor, to the nearest other."""
+    distance = torch.cdist(a.double(), b.double())
+    if a is b:
+        distance.fill_diagonal_(torch.inf)
+    return distance.min(1).values
+
+
+def within(points: Tensor, support: Tensor, k: int = 3) -> Tensor:
+    """Which of `points` ``(N, D)`` lie where `support` does: not farther from one of it than its own k-th neighbour.
+
+    The mean is the precision of drawn points with real ones as support, and the recall the other way round
+    (Kynkaanniemi et al., 2019).
+    """
+    radius = torch.cdist(support.double(), support.double()).kthvalue(min(k + 1, len(support))).values
+    return (torch.cdist(points.double(), support.double()) <= radius).any(1)
+
+
+def closer(distances: Tensor, usual: Tensor, share: float = 0.05) -> Tensor:
+    """Which distances are as small as a `share` of the usual ones: if more than the share are, there are copies."""
+    return distances < usual.double().quantile(share)

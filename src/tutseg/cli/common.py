@@ -44,7 +44,7 @@ def show(rows: list[dict[str, Any]], as_json: bool, title: str, columns: dict[st
     columns = columns or {key: key for key in rows[0]} if rows else {}
     table = Table(title=title, title_justify="left", header_style="bold")
     for heading in columns.values():
-        table.add_column(heading, overflow="fold")
+        table.add_column(heading, overflow="fold", no_wrap=heading == "name")  # what is typed stays whole
     for row in rows:
         table.add_row(*("" if row[key] is None else _text(row[key]) for key in columns))
     Console().print(table)

@@ -9,24 +9,27 @@ from tutseg.cli.common import Json, app, example, show
 
 
 @app.command(
-    epilog=example("tutseg nets --json"),
+    epilog=example("tutseg nets", "tutseg nets xboundformer"),
     help="The networks: parameters at the published size beside the published count.",
 )
-def nets(as_json: Json = False) -> None:
-    from tutseg.nets import net_table
+def nets(
+    name: Annotated[str | None, typer.Argument(help="One network: its parts, and all that is known of it.")] = None,
+    as_json: Json = False,
+) -> None:
+    from tutseg.nets import about, card_of, net_table
 
-    columns = {
-        "name": "name",
-        "millions": "M parameters",
-        "published": "published",
-        "size": "at px",
-        "stride": "stride",
-        "gives": "gives",
-        "paper": "paper",
-        "source": "source",
-        "weights": "pretrained",
-    }
-    show(net_table(), as_json, "networks", columns)
+    if name is None:
+        columns = {"name": "name", "millions": "M", "published": "published", "paper": "paper", "source": "source"}
+        show(net_table(), as_json, "networks, and their parameters in millions", columns)
+        return
+    known = card_of(name).name
+    row = next(row for row in net_table() if row["name"] == known)
+    if as_json:
+        show([row], True, name)
+    else:
+        print(about(name), "", sep="\n")
+        for key, value in row.items():
+            print(f"{key:10s} {'none' if value in (None, '') else value}")
 
 
 @app.command(

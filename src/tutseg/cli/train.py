@@ -60,6 +60,7 @@ def _trial_command(run: Callable[..., None]) -> Callable[..., None]:
         "tutseg train dme-fd --data folder --root MY --test MY_TEST --net lite0-unet --pretrained",
         "tutseg train dale --data synth --labelled 1 --net unet-s --size 64 -o patch=8 -o bins=32 --noise warp=0.03",
         "tutseg train k-means --data ph2 --size 96 -o k=2",
+        "tutseg train stylegan3-t --data synth -d n=1200 -d size=64 --net stylegan3-s --size 64 --steps 63 --pictures 200",
     ),
     help="Train a method on one split (or segment every picture by a one-image method), score it, and write a run "
     "folder. Interrupted: goes on.",
@@ -72,6 +73,7 @@ def train(
     out: Annotated[Path | None, typer.Option(help="Run folder; else runs/<trial id>.")] = None,
     as_json: Json = False,
 ) -> None:
+    from tutseg.methods import method_class
     from tutseg.training.run import run_trial
     from tutseg.training.spec import check
     from tutseg.training.tasks import task_of
@@ -81,9 +83,9 @@ def train(
     check(trial)
     folder = out or trial.folder
     with bar("images") as report:
-        streams = {"train": trial.batch * 2, "read": 1, "score": 1}
+        each = {"train": trial.batch * len(method_class(trial.method).streams)}
         result = run_trial(
-            trial, str(root) if root else None, device, folder, lambda *state: report(*state, streams[state[0]])
+            trial, str(root) if root else None, device, folder, lambda *state: report(*state, each.get(state[0], 1))
         )
     if as_json:
         print(json.dumps(result, indent=1))
@@ -159,6 +161,41 @@ def _tell_masks(written: list[Path], failed: list[InputError], out: Path) -> Non
             print(f"failed: {error}", file=sys.stderr)
         print(f"tutseg: {len(failed)} of {len(written) + len(failed)} pictures have no mask", file=sys.stderr)
         raise typer.Exit(1)
+
+
+@app.command(
+    epilog=example("tutseg generate runs/1a2b3c4d5e6f7a8b --n 100 --seed 0 --out drawn"),
+    help="Draw pictures (PNG) with a trained generator, numbered from 00000. Interrupted: goes on.",
+)
+def generate(
+    run: Annotated[Path, typer.Argument(help="A finished run folder of a method that draws, such as stylegan3-t.")],
+    out: Annotated[Path, typer.Option(help="Folder for the pictures.")],
+    n: Annotated[int, typer.Option("--n", min=1, max=1_000_000, help="How many.")] = 100,
+    seed: Annotated[int, typer.Option(min=0, max=2**31, help="Another seed, other pictures.")] = 0,
+    psi: Annotated[
+        float, typer.Option(min=0, max=1, help="Truncation: below 1 nearer to the typical picture, and less varied.")
+    ] = 1.0,
+    overwrite: Overwrite = False,
+    device: Device = "auto",
+    as_json: Json = False,
+) -> None:
+    from tutseg.training.drawn import write_drawn
+    from tutseg.training.fit import make_fabric
+    from tutseg.training.run import load_run
+    from tutseg.training.start import hash_of
+    from tutseg.training.tasks import task_of
+
+    method, trial = load_run(run)
+    if (task := task_of(trial.method).name) != "generate":
+        raise InputError(f"{run} holds a network to {task}, which draws nothing", "give the run of a generator")
+    method = make_fabric(device, trial.precision).to_device(method)
+    maker = f"generate {hash_of(run / 'weights.safetensors')}"
+    with bar("pictures") as report:
+        made = write_drawn(method, maker, out, n, seed, psi, overwrite, lambda *state: report("draw", *state))
+    if as_json:
+        print(json.dumps({"out": str(out), "n": len(made), "seed": seed, "psi": psi, "size": trial.size}))
+    else:
+        print(f"{len(made)} pictures of {trial.size} pixels in {out}")
 
 
 @app.command(

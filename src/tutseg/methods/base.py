@@ -104,6 +104,7 @@ class Method(nn.Module):
         None where the method is built to predict.
     borrowed : attributes that hold `frozen` networks of such files. They are neither trained nor saved, and not there
         where the method is built to predict, so that a finished run does without the files.
+    settings : optimiser settings of its parameter groups that hold unless the trial says otherwise.
     leaks : options that are a published code's leak: with one of them true, training hands over the masks of
         unlabelled pictures, so that what the leak is worth can be measured.
     """
@@ -114,6 +115,7 @@ class Method(nn.Module):
     needs: ClassVar[tuple[str, ...]] = ()
     roles: ClassVar[tuple[str, ...]] = ()
     borrowed: ClassVar[tuple[str, ...]] = ()
+    settings: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     leaks: ClassVar[tuple[str, ...]] = ()
 
     @staticmethod
@@ -168,6 +170,13 @@ class Method(nn.Module):
         """Foreground probability ``(B, 1, H, W)`` of images ``(B, 3, H, W)``, by the named view.
 
         Of a classifier, the probability of each class ``(B, classes)``.
+        """
+        raise NotImplementedError
+
+    def sample(self, seed: int, psi: float = 1.0) -> Tensor:
+        """Of a generator: one picture ``(3, S, S)`` in [0, 1], which follows from the weights and from `seed`.
+
+        With ``psi < 1`` it is nearer to the typical picture (truncation).
         """
         raise NotImplementedError
 

@@ -182,3 +182,10 @@ register(
     "-",
     "pixels with the largest loss are left out",
 )
+register(
+    "stylegan3-t",
+    "generative.stylegan3:StyleGAN3",
+    "generative",
+    "StyleGAN3 (NeurIPS 2021)",
+    "draws pictures that a discriminator takes for real ones",
+)

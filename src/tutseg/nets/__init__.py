@@ -127,6 +127,11 @@ def build(name: str, in_size: int, pretrained: bool = False, **options: object) 
     return make(in_size=in_size, **options)
 
 
+def about(name: str) -> str:
+    """What a net's file says of it: its paper, its parts with their shapes, and where it departs from the paper."""
+    return (import_module(card_of(name).module).__doc__ or "").strip()
+
+
 def net_table() -> list[dict]:
     """Every net for ``tutseg nets``, our parameter count beside the published one.
 

@@ -207,6 +207,37 @@ register(
     states=4,
 )
 register(
+    name="att-unet",
+    module="tutseg.nets.att_unet",
+    paper="SSGNet",
+    stride=16,
+    published_size=256,
+    published_millions=None,
+    parameters=31_389_165,
+    source="Oktay 2018, gates at the skips' size",
+)
+register(
+    name="att-unet-s",
+    module="tutseg.nets.att_unet",
+    paper="lab profile",
+    stride=16,
+    published_size=64,
+    published_millions=None,
+    parameters=492_425,
+    source="Attention U-Net at an eighth of the width",
+    width=8,
+)
+register(
+    name="malunet",
+    module="tutseg.nets.malunet",
+    paper="SSGNet",
+    stride=32,
+    published_size=256,
+    published_millions=0.178,
+    parameters=177_943,
+    source="Ruan 2022",
+)
+register(
     name="vm-unet",
     module="tutseg.nets.vm_unet",
     paper="SSGNet",
@@ -343,6 +374,82 @@ register(
     channels=32,
     heads=4,
     feed=128,
+)
+register(
+    name="languide",
+    module="tutseg.nets.languide",
+    paper="DALE",
+    stride=32,
+    published_size=224,
+    published_millions=None,
+    parameters=42_176_545,
+    source="Zhong 2023; timm ConvNeXt-T; a stand-in for the text encoder, one caption for all pictures",
+)
+register(
+    name="languide-s",
+    module="tutseg.nets.languide",
+    paper="lab profile",
+    stride=32,
+    published_size=96,
+    published_millions=None,
+    parameters=1_547_801,
+    source="LanGuide at a quarter of the width, a third of the depth; its stand-in for texts",
+    dims=(24, 48, 96, 192),
+    depths=(1, 1, 3, 1),
+    last=8,
+    text_width=96,
+)
+register(
+    name="transunet",
+    module="tutseg.nets.transunet",
+    paper="SSGNet",
+    stride=16,
+    published_size=224,
+    published_millions=105.28,
+    parameters=105_275_921,
+    source="Chen 2021, ResNet-50 and ViT-B/16",
+)
+register(
+    name="transunet-s",
+    module="tutseg.nets.transunet",
+    paper="lab profile",
+    stride=16,
+    published_size=96,
+    published_millions=None,
+    parameters=619_833,
+    source="TransUNet at an eighth of the width, a third of the depth",
+    layers=(1, 1, 1),
+    channels=(32, 64, 128),
+    groups=8,
+    stem=16,
+    embed=96,
+    depth=4,
+    heads=3,
+    ascent=(64, 32, 16, 16, 8),
+)
+register(
+    name="sanet",
+    module="tutseg.nets.sanet",
+    paper="SSGNet",
+    stride=32,
+    published_size=352,
+    published_millions=23.9,
+    parameters=23_899_497,
+    source="Wei 2021; timm Res2Net-50d",
+)
+register(
+    name="sanet-s",
+    module="tutseg.nets.sanet",
+    paper="lab profile",
+    stride=32,
+    published_size=96,
+    published_millions=None,
+    parameters=503_170,
+    source="SANet at a quarter of the width, one block a stage",
+    width=16,
+    layers=(1, 1, 1, 1),
+    channels=(16, 32, 64, 128),
+    stem_width=8,
 )
 register(
     name="sam-s",

@@ -35,6 +35,11 @@ def resized(x: Tensor, size: torch.Size) -> Tensor:
     return F.interpolate(x, size, mode="bilinear", align_corners=True)
 
 
+def conv3(c_in: int, c_out: int) -> nn.Conv2d:
+    """A convolution of 3 that keeps the size."""
+    return nn.Conv2d(c_in, c_out, 3, padding=1)
+
+
 def depthwise(conv: type[nn.Module], channels: int) -> nn.Sequential:
     """Depth-wise convolution of 3, GELU, pointwise convolution; `conv` is ``nn.Conv1d`` or ``nn.Conv2d``."""
     spread = conv(channels, channels, 3, padding=1, groups=channels)
@@ -122,9 +127,8 @@ class EGEUNet(EncoderDecoder):
     def __init__(self, channels: tuple[int, ...] = (8, 16, 24, 32, 48, 64)) -> None:
         super().__init__()
         c = channels
-        convolution = lambda a, b: nn.Conv2d(a, b, 3, padding=1)
         self.normalise = ImageNetNorm()
-        kinds = (convolution, convolution, convolution, HadamardAttention, HadamardAttention)
+        kinds = (conv3, conv3, conv3, HadamardAttention, HadamardAttention)
         self.encoder = nn.ModuleList(
             nn.Sequential(kind(a, b), nn.GroupNorm(4, b), nn.MaxPool2d(2), nn.GELU())
             for kind, a, b in zip(kinds, (3, *c[:4]), c[:5], strict=True)
@@ -132,7 +136,7 @@ class EGEUNet(EncoderDecoder):
         self.encoder.append(nn.Sequential(HadamardAttention(c[4], c[5]), nn.GELU()))
         levels = (4, 3, 2, 1, 0)
         self.up = nn.ModuleList(
-            nn.Sequential((convolution if i < 2 else HadamardAttention)(c[i + 1], c[i]), nn.GroupNorm(4, c[i]))
+            nn.Sequential((conv3 if i < 2 else HadamardAttention)(c[i + 1], c[i]), nn.GroupNorm(4, c[i]))
             for i in levels
         )
         self.decoder = nn.ModuleList(BridgedStage(c[i + 1], c[i]) for i in levels)

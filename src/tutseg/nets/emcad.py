@@ -94,7 +94,7 @@ class Gate(nn.Module):
         self.of_below, self.of_skip = grouped(), grouped()
         self.gate = normed(nn.Conv2d(half, 1, 1), nn.Sigmoid())
 
-    def forward(self, below: Tensor, skip: Tensor) -> Tensor:
+    def forward(self, skip: Tensor, below: Tensor) -> Tensor:
         """Both ``(B, C, h, w)``; returns the skip, gated."""
         return skip * self.gate(F.relu(self.of_below(below) + self.of_skip(skip)))
 
@@ -148,13 +148,13 @@ class EMCAD(DeepSupervision):
         stages = [self._attend(0, x)]
         for k, skip in enumerate(skips[:0:-1], start=1):
             below = self.up[k - 1](stages[-1])
-            stages.append(self._attend(k, below + self.gates[k - 1](below, skip)))
+            stages.append(self._attend(k, below + self.gates[k - 1](skip, below)))
         return [*stages, torch.cat([skips[0], self.up[-1](stages[-1])], dim=1)]
 
     def finish(self, joined: Tensor) -> Output:
         """The last stage, its logits four times larger; decoded is ``(B, 64, H/4, W/4)``."""
         skip, below = joined.chunk(2, dim=1)
-        x = self._attend(3, below + self.gates[-1](below, skip))
+        x = self._attend(3, below + self.gates[-1](skip, below))
         return Output(F.interpolate(self.head(x), scale_factor=4.0, mode="bilinear", align_corners=False), decoded=x)
 
 

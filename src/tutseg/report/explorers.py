@@ -297,7 +297,7 @@ class StepExplorer(InteractiveFigure):
 
     def stills(self) -> list[dict[str, Any]]:
         """At most six frames, evenly spread, first and last among them."""
-        last = len(self.frames) - 1
+        last = len(self.steps) - 1
         return [{"frame": at} for at in sorted({round(last * i / 5) for i in range(6)})]
 
     def data(self) -> dict[str, Any]:

@@ -79,7 +79,7 @@ def suspect_table(run: Path, doubt: str = "loss", n: int = 20) -> Table:
     """The `n` training pictures whose outlines are believed least, and which of them have an injected error."""
     found, errors = recall_of_errors(run, doubt, n)
     rows = [
-        (each.id, f"{each.doubt:.2f}", str(each.wrong) if each.wrong else "none") for each in suspects(run, doubt)[:n]
+        (each.id, f"{each.doubt:.3g}", str(each.wrong) if each.wrong else "none") for each in suspects(run, doubt)[:n]
     ]
     return Table(
         ("training picture", f"{doubt} a pixel of outline", "wrong labels, pixels"),

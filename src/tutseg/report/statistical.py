@@ -138,9 +138,12 @@ def cosine_matrix(f1: np.ndarray, f2: np.ndarray) -> np.ndarray:
 
 @line_figure
 def tsne(
-    features: Mapping[str, np.ndarray], lesion: Mapping[str, np.ndarray], seed: int = 0
+    features: Mapping[str, np.ndarray],
+    lesion: Mapping[str, np.ndarray],
+    seed: int = 0,
+    what: str = "bottleneck positions",
 ) -> tuple[Callable[[float], Canvas], str]:
-    """t-SNE of bottleneck positions, all panels embedded together; colour: how much of the position is lesion.
+    """t-SNE of features, all panels embedded together; colour: how much of a position is lesion.
 
     Parameters
     ----------
@@ -148,6 +151,8 @@ def tsne(
         panel -> ``(n, D)``.
     lesion : mapping
         panel -> share of lesion at each position ``(n,)`` in [0, 1].
+    what : str
+        Whose features they are.
     """
     from sklearn.decomposition import PCA
     from sklearn.manifold import TSNE
@@ -180,7 +185,7 @@ def tsne(
         near = NearestNeighbors(n_neighbors=min(10, len(at) - 1)).fit(at).kneighbors(return_distance=False)
         alike = (inside[near] == inside[:, None]).mean()
         told.append(f"{name}: {len(at)} positions, {inside.mean():.0%} under lesion, {alike:.0%} of neighbours alike")
-    return draw, f"t-SNE of bottleneck positions, coloured by their share of lesion. {'; '.join(told)}."
+    return draw, f"t-SNE of {what}, coloured by their share of lesion. {'; '.join(told)}."
 
 
 @line_figure

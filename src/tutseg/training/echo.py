@@ -30,7 +30,8 @@ from tutseg.training.agreement import at_step
 from tutseg.training.evaluate import truth_of
 from tutseg.training.fit import snapshot_path, snapshot_steps
 from tutseg.training.pictures import pictures_of, split_of
-from tutseg.training.run import Run
+from tutseg.training.run import Run, run_trial
+from tutseg.training.spec import experiments, read_spec, results_of
 
 SHARES = (0.0, 0.02, 0.04, 0.08, 0.16)
 WAYS_SEED = 16  # of the ways that the truth is moved
@@ -157,6 +158,29 @@ def truth_moved(share: float) -> Callable[[Tensor], Output]:
         return Output(SURE * (2 * mask - 1), {"sdf": signed_distance(mask)})
 
     return believed
+
+
+def make_echoes(name: str, scale: str = "", test_data: str = "", root: str | None = None) -> Path:
+    """Train what is missing of a spec's SAM-KD, and write its echoes to ``results/sam-kd/echo/``.
+
+    Parameters
+    ----------
+    name, scale : str
+        Of the spec ``experiments/sam-kd/<name>.yaml``.
+    test_data, root
+        See `echoes`.
+
+    Raises
+    ------
+    InputError
+        A trial was trained without keeping snapshots.
+    """
+    spec = read_spec(experiments() / f"sam-kd/{name}.yaml", scale)
+    trials = [trial for trial in spec.trials if trial.method == "sam-kd"]
+    runs = [Run(trial.folder, run_trial(trial, root, keep_snapshots=True)) for trial in trials]
+    path = results_of(spec).parent / "echo" / f"{'-'.join(filter(None, (spec.name, test_data)))}.csv"
+    write_echoes([each for run in runs for each in echoes(run, root, test_data)], path)
+    return path
 
 
 def write_echoes(found: Sequence[Echo], path: Path) -> None:

@@ -81,6 +81,8 @@ def make_fabric(device: str, precision: str) -> Fabric:
 
 def learning_rate(schedule: str, fraction: float) -> float:
     """Factor on the learning rate, in [0, 1], when `fraction` of the training is done."""
+    if schedule == "constant":
+        return 1.0
     if schedule == "step":
         return 0.5 ** int(fraction * 80 / 50)
     if schedule == "one-cycle" and fraction < RISE:
@@ -103,7 +105,8 @@ def settings_of(method: Method, trial: Trial) -> dict[str, dict[str, Any]]:
     for name in trial.groups:
         if name not in names:
             raise unknown(f"parameter group of method {trial.method}", name, names)
-    settings = {name: own | trial.groups.get(name, {}) for name in names}
+    said = {field: value for field, value in own.items() if field in trial.given}
+    settings = {name: own | method.settings.get(name, {}) | said | trial.groups.get(name, {}) for name in names}
     for given in settings.values():
         for field, known in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES)):
             if given[field] not in known:

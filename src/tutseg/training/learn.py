@@ -18,9 +18,9 @@ from tutseg.methods import method_class
 from tutseg.methods.base import Method
 from tutseg.training.checkpoint import load_weights, save_weights
 from tutseg.training.doubts import NOISE, record_doubts
+from tutseg.training.drawn import generated_pictures
 from tutseg.training.evaluate import Measure, choose_weights
 from tutseg.training.fit import LeakingSet, TrainingSet, fit, snapshot_path
-from tutseg.training.generate import generated_pictures
 from tutseg.training.pictures import check_apart, fingerprint_of, pictures_of, split_of, test_source
 from tutseg.training.start import build_for
 from tutseg.training.tasks import Job, Outcome, task_of
@@ -78,7 +78,7 @@ def read_parts(job: Job, *columns: str) -> Parts:
         labelled, changed = with_noise(labelled, trial.noise)
         noise = {"ids": np.array(labelled.ids), "masks": labelled.masks[:, 0].numpy() > 0, "changed": changed}
     if "generated" in job.inputs:
-        drawn = generated_pictures(job.inputs["generated"].parent).to(device)
+        drawn = generated_pictures(job.inputs["generated"].parent, trial.size).to(device)
         origin["drawn"] = drawn.fingerprint()[:16]
     leaks = any(trial.options.get(name) for name in method_class(trial.method).leaks)
     training_set = LeakingSet if leaks else TrainingSet

@@ -35,8 +35,8 @@ from tutseg.training.tasks import Job, Outcome, Report, task_of
 from tutseg.training.trial import Trial, make_trial, result_in
 
 WRITTEN = (
-    "config.json", "state.pt", "log.csv", "noise.npz", "snapshots", "pictures.json", "maps", "images", "per_image.csv",
-    "weights.safetensors", "result.json", "doubts.csv", "doubts.npz",
+    "config.json", "state.pt", "log.csv", "noise.npz", "snapshots", "pictures.json", "maps", "images", "sheets",
+    "per_image.csv", "weights.safetensors", "result.json", "doubts.csv", "doubts.npz",
 )  # fmt: skip
 
 

@@ -75,10 +75,10 @@ class Trial(BaseModel):
     )
     lr: float = _field(1e-3, "Learning rate of AdamW.", gt=0, allow_inf_nan=False)
     weight_decay: float = _field(0.01, "Weight decay of AdamW.", ge=0, allow_inf_nan=False)
-    schedule: Literal["cosine", "step", "one-cycle"] = _field(
+    schedule: Literal["cosine", "step", "one-cycle", "constant"] = _field(
         "cosine",
-        "cosine to zero, step (DME-FD's: halved after 50 of 80 epochs) or one-cycle (a linear rise over the first 15 % "
-        "of the steps, then a cosine, which bears a higher --lr).",
+        "cosine to zero, step (DME-FD's: halved after 50 of 80 epochs), one-cycle (a linear rise over the first 15 % "
+        "of the steps, then a cosine, which bears a higher --lr) or constant.",
     )
     augment: Literal["weak", "strong"] = _field("weak", "Labelled pictures: weak (flips) or strong (and colour).")
     evaluations: int = _field(1, "Evenly spaced points at which weights are kept to choose among.", gt=0, le=1000)
@@ -109,7 +109,9 @@ class Trial(BaseModel):
         {}, "One-image methods: what is done to every picture first: angle, scale, shear, hair."
     )
     pictures: int | None = _field(
-        None, "One-image methods: only so many pictures, evenly spread over the data set.", gt=0
+        None,
+        "One-image methods: only so many pictures, evenly spread over the data set. Generators: how many to draw.",
+        gt=0,
     )
     options: dict[str, Any] = _field({}, "Method option.", "-o")
     data_options: dict[str, Any] = _field({}, "Data option.", "-d")

@@ -29,6 +29,7 @@ def main(handle: int) -> None:
     watch_reads()
     signal.signal(signal.SIGINT, _interrupt_once)
     pipe = Connection(handle)
+    warnings.simplefilter("ignore", FutureWarning)  # as the command line does
     warnings.showwarning = lambda message, category, *_, **__: _send(pipe, "warning", category, str(message))
     orders: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     at_work, told_to_stop = threading.Event(), threading.Event()

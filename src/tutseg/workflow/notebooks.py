@@ -145,7 +145,16 @@ def _parameter_names(notebook: nbformat.NotebookNode) -> list[str]:
 def _kernel(root: Path):
     """A kernel of this very Python, known to Jupyter for as long as the context lasts; yields its list of reads."""
     with tempfile.TemporaryDirectory() as scratch:
-        argv = [sys.executable, "-m", "tutseg.workflow.kernel", "-f", "{connection_file}", "--log-level=ERROR"]
+        argv = [
+            sys.executable,
+            "-W",
+            "ignore::FutureWarning",
+            "-m",
+            "tutseg.workflow.kernel",
+            "-f",
+            "{connection_file}",
+            "--log-level=ERROR",
+        ]
         spec = {"argv": argv, "display_name": KERNEL, "language": "python"}
         atomic_write(Path(scratch) / "kernels" / KERNEL / "kernel.json", canonical_json(spec))
         log = Path(scratch) / "read"

@@ -106,12 +106,16 @@ class CIRL(OneNet):
         features = F.normalize(rows(out.decoded.float()), dim=1)
         y, inside = (rows(F.interpolate(each, out.decoded.shape[2:]))[:, 0] for each in (masks, band))
         self.move_centres(features.detach(), y, inside == 0)
-        p = out.logits.float().sigmoid()
-        loss = ((1 - band) * ambiguous_bce(out.logits, deviation, masks, self.draws)).mean()
-        terms = {"sup": 0.5 * (loss + soft_dice(p, masks, weight=1 - band))}
+
+        def loss(logits: Tensor) -> Tensor:
+            ambiguous = ((1 - band) * ambiguous_bce(logits, deviation, masks, self.draws)).mean()
+            return 0.5 * (ambiguous + soft_dice(logits.float().sigmoid(), masks, weight=1 - band))
+
+        terms = {"sup": out.supervise(loss)}
         if late and self.beta:
             nearer = (features[inside > 0] @ F.normalize(self.centres, dim=1).T).amax(1)
-            entropy = F.binary_cross_entropy_with_logits(out.logits.float(), p, reduction="none")
+            z = out.logits.float()
+            entropy = F.binary_cross_entropy_with_logits(z, z.sigmoid(), reduction="none")
             # shares of all pixels, as in the other terms
             terms["cluster"] = self.beta * ((1 - nearer).sum() / len(features) + (band * entropy).mean())
         return terms
