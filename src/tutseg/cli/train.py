@@ -60,7 +60,7 @@ def _trial_command(run: Callable[..., None]) -> Callable[..., None]:
         "tutseg train dme-fd --data folder --root MY --test MY_TEST --net lite0-unet --pretrained",
         "tutseg train dale --data synth --labelled 1 --net unet-s --size 64 -o patch=8 -o bins=32 --noise warp=0.03",
         "tutseg train k-means --data ph2 --size 96 -o k=2",
-        "tutseg train stylegan3-t --data synth -d n=1200 -d size=64 --net stylegan3-s --size 64 --steps 63 --pictures 200",
+        "tutseg train stylegan3-t --data synth -d n=1200 --net stylegan3-s --size 64 --steps 313 --evaluations 5",
     ),
     help="Train a method on one split (or segment every picture by a one-image method), score it, and write a run "
     "folder. Interrupted: goes on.",
