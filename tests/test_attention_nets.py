@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import timm
 import torch
+from drawn import stepper
 from torch import nn
 
 from tutseg.data.captions import caption
@@ -160,10 +161,14 @@ class TestXBoundFormer:
         """In supervised training the points' loss is a term of its own, which a net without such heads has not."""
         x, mask = torch.rand(2, 3, 64, 64), torch.zeros(2, 1, 64, 64)
         mask[:, :, 20:40, 10:30] = 1
-        for name, terms in (("xboundformer-s", {"sup", "edge"}), ("transfuse-s", {"sup"})):
-            method = build_method("supervised", net=name, size=64)
-            losses = method.losses({"labelled": Views(x, mask)}, Progress(0, 1, 1))
-            assert set(losses) == terms
+        batch, progress = {"labelled": Views(x, mask)}, Progress(0, 1, 1)
+        for method in ("supervised", "gce", "small-loss", "cirl"):
+            terms = build_method(method, net="xboundformer-s", size=64).losses(batch, progress)
+            assert set(terms) == {"sup", "edge"}
+        assert set(build_method("supervised", net="unet-s", size=64).losses(batch, progress)) == {"sup"}
+        for method in ("dale", "mw-net"):
+            trained = build_method(method, net="xboundformer-s", size=64)
+            assert "edge" in trained.update(batch, progress, stepper(trained))
         heads = {f"edge{s}": random(2, 1, 64 // s, 64 // s) for s in (8, 16, 32)}
         expected = 0.0
         for name, logits in heads.items():

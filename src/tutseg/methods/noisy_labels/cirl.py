@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tutseg.losses import soft_dice
+from tutseg.losses import edge_points, soft_dice
 from tutseg.methods.base import Batch, Progress
 from tutseg.methods.co_training.common import OneNet, inference
 from tutseg.methods.options import Count, NotNegative, PartShare, checked
@@ -111,7 +111,7 @@ class CIRL(OneNet):
             ambiguous = ((1 - band) * ambiguous_bce(logits, deviation, masks, self.draws)).mean()
             return 0.5 * (ambiguous + soft_dice(logits.float().sigmoid(), masks, weight=1 - band))
 
-        terms = {"sup": out.supervise(loss)}
+        terms = {"sup": out.supervise(loss), **edge_points(out.heads, masks)}
         if late and self.beta:
             nearer = (features[inside > 0] @ F.normalize(self.centres, dim=1).T).amax(1)
             z = out.logits.float()
