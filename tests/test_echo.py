@@ -60,6 +60,9 @@ def test_table_and_figures_say_the_numbers(found):
     alt = echo_figure(found).alt
     assert "after 10 steps" in alt and "slope 0.60, intercept 0.30" in alt and "7 pictures and 2 seeds" in alt
     assert "moved by 10 %: the prompt 80.0, SAM as adapted 90.0" in moved_figure(found).alt
+    blank = [made(2, 10, None, np.zeros(7), np.linspace(0, 1, 7))]
+    assert echo_table(found + blank).rows[0][5] == "0.60 (0.60 to 0.60)"  # a seed that asks with nothing has no slope
+    assert echo_table(blank).rows[0][5:7] == ("–", "–")
     one_seed = [each for each in found if each.seed == 0]
     assert echo_table(one_seed).rows[0][5] == "0.60" and "1 seed," in echo_figure(one_seed).alt
 

@@ -12,6 +12,7 @@ from tutseg.report.groups import Difference, told
 from tutseg.report.table import Table
 from tutseg.training.echo import Echo
 
+ALIKE = 1e-3  # the spread of Dice below which a line over it means nothing
 PROMPT, ANSWER, PLAIN = "prompt", "answer", "plain"
 NAMES = {PROMPT: "the prompt", ANSWER: "SAM as adapted", PLAIN: "SAM as its file has it"}
 
@@ -49,12 +50,19 @@ class Moment:
 
         The slope alone is not enough: one of 0 at a low level is no teacher either.
         """
-        return tuple(map(float, np.polyfit(self.prompt.ravel(), getattr(self, said).ravel(), 1)))
+        return _line(self.prompt.ravel(), getattr(self, said).ravel())
 
     def slopes(self, said: str = ANSWER) -> np.ndarray:
         """The slope of each seed's pictures, ``(seeds,)``."""
-        pairs = zip(self.prompt, getattr(self, said), strict=True)
-        return np.array([np.polyfit(prompt, answer, 1)[0] for prompt, answer in pairs])
+        return np.array([_line(*pair)[0] for pair in zip(self.prompt, getattr(self, said), strict=True)])
+
+
+def _line(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
+    """Slope and intercept of the least squares; NaN where all x are alike."""
+    if x.std() < ALIKE:
+        return float("nan"), float("nan")
+    slope, intercept = np.polyfit(x, y, 1)
+    return float(slope), float(intercept)
 
 
 def _interval(values: np.ndarray) -> tuple[float, float]:
@@ -94,16 +102,14 @@ def echo_table(found: Sequence[Echo]) -> Table:
     """
     rows = []
     for moment in moments(found):
-        gain, (slope, intercept) = moment.gain(), (float("nan"), float("nan"))
-        if moment.moved is None or moment.prompt.std() > 1e-3:
-            slope, intercept = moment.line()
+        gain = moment.gain()
         rows.append(
             (
                 moment.name,
                 *(told(getattr(moment, said).mean()) for said in NAMES),
                 f"{told(gain.value, sign='+')} ({told(gain.low, sign='+')} to {told(gain.high, sign='+')})",
-                "–" if np.isnan(slope) else _told_slope(moment),
-                told(intercept),
+                _told_slope(moment),
+                told(moment.line()[1]),
                 " × ".join(map(str, moment.prompt.shape)),
             )
         )
@@ -120,8 +126,9 @@ def echo_table(found: Sequence[Echo]) -> Table:
 
 def _told_slope(moment: Moment) -> str:
     slopes = moment.slopes()
+    slopes = slopes[np.isfinite(slopes)]
     if len(slopes) < 2:
-        return f"{slopes[0]:.2f}"
+        return f"{slopes[0]:.2f}" if len(slopes) else "–"
     low, high = t_interval(slopes)
     return f"{slopes.mean():.2f} ({low:.2f} to {high:.2f})"
 
