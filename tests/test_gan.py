@@ -23,13 +23,15 @@ from tutseg.methods.base import Progress, Views
 from tutseg.methods.generative import ada
 from tutseg.methods.generative.stylegan3 import slope_penalty
 from tutseg.nets import CARDS
+from tutseg.report.stylegan import generators_table
 from tutseg.training import fit as loop
 from tutseg.training.checkpoint import save_weights
 from tutseg.training.drawn import generated_pictures
+from tutseg.training.evidence import write_evidence
 from tutseg.training.fit import TrainingSet, fit, learning_rate, make_fabric, settings_of
 from tutseg.training.run import load_run, run_trial
 from tutseg.training.start import build_for
-from tutseg.training.trial import make_trial
+from tutseg.training.trial import Trial, make_trial
 
 DATA = {"data": "synth", "data_options": {"n": 30, "size": 32}, "size": 32, "batch": 4}
 TINY = {"layers": 3, "base": 64, "width": 4, "latent": 4}
@@ -231,6 +233,23 @@ def test_a_run_leaves_pictures_sheets_and_scores_with_their_floor(run):
     assert np.array_equal(last[:32, 32:64], pixels(drawn, 1))
     assert np.array_equal(np.asarray(Image.open(run / "images/00003.png")), pixels(drawn, 3))
     assert not np.array_equal(pixels(drawn, 3), pixels(drawn, 4))
+
+
+def test_a_table_sets_what_was_drawn_beside_its_floor(run, tmp_path, monkeypatch):
+    trial = Trial(**json.loads((run / "result.json").read_text())["trial"])
+    shutil.copytree(run, tmp_path / "runs" / trial.id)
+    monkeypatch.setenv("TUTSEG_RUNS", str(tmp_path / "runs"))
+    table = generators_table(write_evidence([("", trial)], tmp_path / "results/ssgnet/mine"))
+    scores = json.loads((run / "result.json").read_text())["scores"]
+    kid = [f"{1000 * scores[view]['kid']['pooled']['mean']:.0f}" for view in ("net", "training", "blurred")]
+    assert [row[3] for row in table.rows] == kid and len({len(row) for row in (*table.rows, table.heads)}) == 1
+    assert [row[1:3] for row in table.rows] == [
+        ("drawn", "0.008"),
+        ("real ones that it was shown", "–"),
+        ("these without detail", "–"),
+    ]
+    recall = scores["training"]["recall"]["per_image"]["mean"]
+    assert table.rows[1][6] == f"{100 * recall:.1f}" and "stylegan3-s at 32 px" in table.origin
 
 
 def pixels(method, number: int, psi: float = 1.0) -> np.ndarray:

@@ -278,7 +278,8 @@ def provenance(trials: Iterable[Finished], commands: bool = False) -> str:
         if trains:
             about["net"] = f"{trial.net} at {trial.size} px"
             about["training"] = f"{trial.steps} steps of {trial.batch}" if trial.steps else ""
-            about["labelled/unlabelled"] = f"{item.n['labelled']}/{item.n['unlabelled']}"
+            if "labelled" in item.n:  # a generator has no use for it
+                about["labelled/unlabelled"] = f"{item.n['labelled']}/{item.n['unlabelled']}"
         else:
             about["size"] = f"{trial.size} px"
         about |= {

@@ -31,7 +31,7 @@ RESULTS = "results"
 DOUBT_SCORES = "doubts.csv"  # in a run folder and in one of evidence
 PROVENANCE = ("command", "split", "tested", "device", "date", "torch", "commit", "code")
 SERIES = ("trial", "view", "score")  # the first columns of per_image.csv; the others are pictures
-_SCORE = re.compile(r"(?!last_|validation_|test_)(.+)_(per_image|batch|pooled)")
+_SCORE = re.compile(r"(?!last_|validation_|test_)(.+)_(per_image|batch|pooled|macro)")
 _DERIVED = {"jaccard": lambda d: d / (2 - d), "hm": lambda d: 1 - d / (2 - d)}
 
 Scores = dict[str, dict[str, float]]  # score -> averaging or picture -> value
@@ -232,7 +232,7 @@ def read_run(folder: Path, name: str = "") -> Finished:
             {
                 view: View(
                     {name: {way: cell["mean"] for way, cell in ways.items()} for name, ways in scores.items()},
-                    {name: ways["per_image"]["std"] for name, ways in scores.items()},
+                    {name: ways["per_image"]["std"] for name, ways in scores.items() if "per_image" in ways},
                     images[view],
                 )
                 for view, scores in result["scores"].items()
