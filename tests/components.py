@@ -6,10 +6,22 @@ from functools import cache
 import numpy as np
 
 from tutseg.data import open_source
+from tutseg.methods.noisy_labels.dale import BELOW
 from tutseg.nets import build
 from tutseg.papers.claims import Pair, Verdict, load_claims
 from tutseg.papers.verdicts import Decided, InSetup
-from tutseg.report import diagrams, lines, one_image_figures, photographs, statistical, stylegan
+from tutseg.report import (
+    dale_tables,
+    diagrams,
+    fuzzy_regions,
+    lines,
+    noise_experiment,
+    omega,
+    one_image_figures,
+    photographs,
+    statistical,
+    stylegan,
+)
 from tutseg.report.explorers import FuzzyExplorer, GridExplorer, StepExplorer, ThresholdExplorer
 from tutseg.report.forest import forest
 from tutseg.report.groups import Group, in_groups
@@ -80,6 +92,32 @@ def decided() -> list[Decided]:
         setups += (InSetup("lite0-unet at 96 px", Verdict(word, "so it is", (pair,))),) * (word == "inconclusive")
         made.append(Decided(claim, word, "so it is", 0.03, setups))
     return made
+
+
+def noise_figures() -> dict[str, object]:
+    """DALE's: doubts over training, Dice over label noise, omega's histogram, convergence, fuzzy masks over tau."""
+    rng, steps = np.random.default_rng(4), (30, 60, 90)
+    doubts = [
+        noise_experiment.Doubted(arm, noise, doubt, steps, level + rng.normal(0, 0.03, (3, 3)), (0, 1, 2))
+        for noise in ("warp 0.02", "warp 0.05", "grow 0.06")
+        for arm, doubt, level in (("DALE", "omega", 0.6), ("DALE", "loss", 0.8), ("supervised", "loss", 0.85))
+    ]
+    items = [
+        finished("dale", seed, {"net": {"dice": {f"im{i}": float(v) for i, v in enumerate(rng.uniform(0.6, 0.8, 20))}}},
+                 arm, noise=noise)
+        for noise in ({}, {"warp": 0.05}, {"grow": 0.06}) for arm in ("supervised", "small loss", "DALE")
+        for seed in range(3)
+    ]  # fmt: skip
+    shares = {f"omega<{bound}": np.full(5, i / (len(BELOW) - 1)) for i, bound in enumerate(BELOW)}
+    along = {arm: [{30: 0.5, 60: 0.6 + level, 90: 0.7}] for arm, level in (("supervised", 0), ("DALE", 0.05))}
+    return {
+        "finding_curves": noise_experiment.finding_curves(doubts),
+        "find_table": noise_experiment.find_table(doubts),
+        "dice_over_noise": noise_experiment.dice_over_noise(noise_experiment.by_noise(items)),
+        "omega_histogram": omega.omega_histogram({"rms": [shares]}),
+        "convergence": dale_tables.convergence(along, {"supervised": 1, "DALE": 5}),
+        "dice_over_tau": fuzzy_regions.dice_over_tau(fuzzy_regions.drawn(open_source("synth", n=6, size=64), 6)),
+    }
 
 
 @cache
@@ -167,4 +205,4 @@ def components() -> dict[str, object]:
         "soft": SoftExplorer(*rng.normal(0, 6, (2, 48, 48)), rng.uniform(-1, 1, (48, 48))),
         "grid": GridExplorer({"picture": ("a", "b"), "λ1": ("0.3", "1.2")}, frames,
                              {"clusters": range(4), "Dice": rng.random(4)}),
-    }  # fmt: skip
+    } | noise_figures()  # fmt: skip
