@@ -158,6 +158,8 @@ WRONG = [
     ({"points": torch.tensor([[[0.5, 0.2, 2.0]]] * 2)}, "a click is neither on the thing nor beside it: give 1"),
     ({"points": torch.rand(2, 3)}, r"prompt points has the shape \(2, 3\): give \(2, N, 3\), one set for each picture"),
     ({"points": torch.tensor([[[float("nan"), 0, 1]]] * 2)}, "prompt points holds a number that is not finite"),
+    ({"mask_logits": torch.ones(2, 1, SIZE, SIZE, dtype=torch.bool)}, "is no tensor of floats: .* logits, not true"),
+    ({"boxes": [[0.1, 0.1, 0.5, 0.5]] * 2}, "prompt boxes is no tensor of floats"),
     ({"boxes": torch.tensor([[0.1, 0.1, 40, 50]] * 2)}, r"the box \(0.1, 0.1, 40, 50\) lies outside the picture"),
     ({"boxes": torch.tensor([[0.1, 0.1, 0.5, 0.5], [0.3, 0.2, 0.3, 0.6]])}, r"the box \(0.3, 0.2, 0.3, 0.6\) has no"),
     ({"boxes": torch.tensor([[0.5, 0.5, 0.1, 0.9]] * 2)}, "has no area: give left, top, right, bottom"),

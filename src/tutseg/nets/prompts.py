@@ -26,8 +26,8 @@ def check_prompts(
     Raises
     ------
     InputError
-        Another shape, a prompt outside the picture, a box without area, a click that is neither on the thing nor
-        beside it, a number that is not finite.
+        No tensor of floats, another shape, a prompt outside the picture, a box without area, a click that is neither
+        on the thing nor beside it, a number that is not finite.
     """
     b, width = embedding.shape[:2]
     wanted = {
@@ -38,9 +38,16 @@ def check_prompts(
     }
     for name, (prompt, shape) in wanted.items():
         if prompt is not None:
+            if not (isinstance(prompt, Tensor) and prompt.is_floating_point()):
+                raise InputError(
+                    f"prompt {name} is no tensor of floats", "give one; of a mask it holds logits, not true and false"
+                )
             _check_shape(name, prompt, shape)
             if not bool(torch.isfinite(prompt).all()):
-                raise InputError(f"prompt {name} holds a number that is not finite", "give finite numbers")
+                raise InputError(
+                    f"prompt {name} holds a number that is not finite",
+                    "give finite numbers; damaged weights, and a training that diverged, make others",
+                )
     if points is not None:
         _check_places("click", points[..., :2].flatten(0, 1))
         if not bool(((points[..., 2] == 0) | (points[..., 2] == 1)).all()):
