@@ -53,9 +53,10 @@ def test_sam_and_student_are_those_of_each_step(run):
 
 def test_the_cosine_is_followed_over_the_kept_steps(run):
     pictures = drawn_pictures(4, seed=0)
-    plain, adapted = (feature_cosine(run, pictures, see) for see in (
-        lambda method, x: method.sam.embed(x), lambda method, x: method.see(x)))  # fmt: skip
-    assert plain["step"].tolist() == adapted["step"].tolist() == [0, 2, 4]
-    assert plain["cosine"][0] == pytest.approx(adapted["cosine"][0]) and plain["cosine"][2] != adapted["cosine"][2]
+    sees = {"plain": lambda method, x: method.sam.embed(x), "adapted": lambda method, x: method.see(x)}
+    found = feature_cosine(run, pictures, sees)
+    plain, adapted = found["plain"], found["adapted"]
+    assert found["step"].tolist() == [0, 2, 4]
+    assert plain[0] == pytest.approx(adapted[0]) and plain[2] != adapted[2]
     z, lesion = seen_positions(lambda method, x: method.see(x), at_step(run, 4), pictures)
     assert len(z) == len(lesion) and 0 <= lesion.min() < lesion.max() <= 1

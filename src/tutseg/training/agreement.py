@@ -1,6 +1,6 @@
 """What a student and the Segment Anything that teaches it have in common, at every kept step of a training."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
@@ -76,19 +76,30 @@ def gram_cosine(a: np.ndarray, b: np.ndarray) -> float:
 
 
 @torch.inference_mode()
-def feature_cosine(run: Run, pictures: Pictures, see: See) -> dict[str, np.ndarray]:
+def feature_cosine(run: Run, pictures: Pictures, sees: Mapping[str, See]) -> dict[str, np.ndarray]:
     """`gram_cosine` of the student's bottleneck and of SAM's map, which is averaged down to the same places.
+
+    Parameters
+    ----------
+    run : Run
+        With snapshots.
+    pictures : Pictures
+        Some that it was not trained on.
+    sees : mapping
+        By its name, whose map: SAM's as its file has it, say, and as the method adapted it.
 
     Returns
     -------
     dict
-        ``step``, from 0, and ``cosine`` at it, as a log of `tutseg.report.lines.curves`.
+        ``step``, from 0, and by each name the cosine at it, as a log of `tutseg.report.lines.curves`.
     """
     images, _ = pictures.floats(torch.arange(len(pictures)))
-    steps, found = [0, *snapshot_steps(run.trial)], []
+    steps = [0, *snapshot_steps(run.trial)]
+    found: dict[str, list[float]] = {name: [] for name in sees}
     for step in steps:
         method = at_step(run, step)
         student = method.features(images)[0].float()
-        sam = F.adaptive_avg_pool2d(see(method, images).float(), student.shape[-2:])
-        found.append(gram_cosine(_rows(student), _rows(sam)))
-    return {"step": np.array(steps), "cosine": np.array(found)}
+        for name, see in sees.items():
+            sam = F.adaptive_avg_pool2d(see(method, images).float(), student.shape[-2:])
+            found[name].append(gram_cosine(_rows(student), _rows(sam)))
+    return {"step": np.array(steps)} | {name: np.array(values) for name, values in found.items()}
