@@ -193,6 +193,7 @@ def test_a_failing_page_tells_its_error_and_leaves_the_last_good_one(executed, t
             "return 2.0 / (distance + eps)",
             {"01_dme_fd", "01b_dme_fd_tables"},
         ),
+        ("methods/distillation/sam_kd.py", "(z + d) / 2", "(z + d) / 3", {"02_sam_kd", "02b_sam_kd_tables"}),
         ("methods/noisy_labels/dale.py", "slope > 0", "slope >= 0", {"03_dale", "03b_dale_tables"}),
         ("methods/one_image/s3_net.py", "grey = (colours @", "grey = -(colours @", {"05_s3_net", "05b_s3_net_tables"}),
         (
@@ -203,6 +204,8 @@ def test_a_failing_page_tells_its_error_and_leaves_the_last_good_one(executed, t
                 "00_data_and_metrics",
                 "01_dme_fd",
                 "01b_dme_fd_tables",
+                "02_sam_kd",
+                "02b_sam_kd_tables",
                 "03_dale",
                 "03b_dale_tables",
                 "05_s3_net",

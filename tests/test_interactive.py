@@ -168,6 +168,18 @@ def test_a_kernel_asks_the_net_where_a_page_has_no_answer():
     assert "across, % of the width 37" in unescape(picture.value)
 
 
+def test_clicks_on_skin_are_told_from_those_on_a_lesion():
+    figure = prompts()
+    for (told, across, down), (mask, _) in figure.known.items():
+        on = any(
+            np.hypot(0.48 * across // 1 - x, 0.48 * down // 1 - y) < r for x, y, r in ((14.4, 16.8, 7), (33.6, 31.2, 9))
+        )
+        figure.known[told, across, down] = (np.full_like(mask, on or across == 5), 0.75 if on else 0.25)
+    found = figure.clicks()
+    off = [state for state, (_, iou) in figure.known.items() if state[0] == "click" and iou == 0.25]
+    assert found == {"answered": sum(across == 5 for _, across, _ in off) / len(off), "skin": 0.25, "lesion": 0.75}
+
+
 def test_a_scene_of_one_lesion_is_refused():
     picture, (disc, other) = two_lesions()
     for lesions in ([disc], [disc, other[1:]], [disc, disc & other]):
@@ -240,8 +252,10 @@ def test_widgets_and_small_multiples_show_the_numbers(figure):
         assert figure.told(state) in unescape(picture.value) and 'src="data:image/png' in picture.value
     before = picture.value
     moved = inputs[0]
-    others = [moved.min] if isinstance(moved, FloatSlider) else [o for o in moved.options if o != moved.value]
-    moved.value = others[0]
+    if isinstance(moved, FloatSlider):
+        moved.value = moved.min if moved.value > moved.min else moved.max
+    else:
+        moved.value = next(option for option in moved.options if option != moved.value)
     assert picture.value != before
 
 

@@ -30,12 +30,12 @@ def _combine(first: np.ndarray, second: np.ndarray, rule: str) -> list[np.ndarra
     }[rule]
 
 
-def outlined(image: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """A picture, uint8 ``(H, W, 3)``, with the outline of a boolean mask ``(H, W)`` in white."""
+def outlined(image: np.ndarray, truth: np.ndarray, colour: tuple[int, int, int] = (255, 255, 255)) -> np.ndarray:
+    """A picture, uint8 ``(H, W, 3)``, with the outline of a boolean mask ``(H, W)`` in a colour, by default white."""
     padded = np.pad(truth, 1, mode="edge")
     inside = padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
     picture = np.array(image, dtype=np.uint8)
-    picture[truth & ~inside] = 255
+    picture[truth & ~inside] = colour
     return picture
 
 

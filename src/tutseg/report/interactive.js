@@ -179,7 +179,7 @@ function tutsegFigure(root, spec) {
           answer.data.set([...spec.colours[inside ? (lesion ? 0 : 1) : (lesion ? 2 : 3)], 255], i);
           if (marked) asked.data.set([...spec.mark, 255], i);
         });
-        return { "the prompt, and both lesions": asked, "the answer": answer };
+        return { "the prompt; lesion A is outlined in white": asked, "the answer": answer };
       },
     },
     soft: {

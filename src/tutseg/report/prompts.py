@@ -18,6 +18,7 @@ from tutseg.report.interactive import Control, InteractiveFigure, data_uri
 KINDS = ("click", "box", "mask")
 PLACES = tuple(range(5, 100, 5))  # per cent of the picture's width and height at which a page knows SAM's answer
 MARK = (240, 228, 66)  # the colour of a prompt
+SECOND = (86, 180, 233)  # of lesion B's outline; A's is white
 PARTS = ("lesion, in the answer", "skin, in the answer", "lesion, not in the answer", "skin, not in the answer")
 NUMBERS = ("Dice with lesion A", "Dice with lesion B", "best Dice of the mask that was told", "IoU that SAM expects")
 BATCH = 128
@@ -45,7 +46,7 @@ class PromptExplorer(InteractiveFigure):
     """
 
     kind = "prompts"
-    key: ClassVar = dict(zip(PARTS, COLOURS.values(), strict=True)) | {"prompt": MARK}
+    key: ClassVar = dict(zip(PARTS, COLOURS.values(), strict=True)) | {"prompt": MARK, "outline of lesion B": SECOND}
     live_steps: ClassVar = {"across": 1, "down": 1}
 
     def __init__(
@@ -137,6 +138,18 @@ class PromptExplorer(InteractiveFigure):
             (self.known[state],) = self._ask([state])
         return self.known[state]
 
+    def clicks(self) -> dict[str, float]:
+        """Of the page's clicks: what share of those on skin is answered; the mean IoU expected there, on lesions."""
+        there = self.lesions[0] | self.lesions[1]
+        each: dict[bool, list[tuple[bool, float]]] = {True: [], False: []}
+        for down in PLACES:
+            for across in PLACES:
+                mask, iou = self.answer("click", across, down)
+                on = bool(there[down * self.size // 100, across * self.size // 100])
+                each[on].append((bool(mask.any()), iou))
+        answered, on_skin = np.mean(each[False], axis=0)
+        return {"answered": float(answered), "skin": float(on_skin), "lesion": float(np.mean(each[True], axis=0)[1])}
+
     def numbers(self, told: str, across: float, down: float) -> dict[str, float | None]:
         """Dice with each lesion, the better Dice of a mask prompt itself, and what SAM thinks of its answer."""
         mask, iou = self.answer(told, across, down)
@@ -149,10 +162,13 @@ class PromptExplorer(InteractiveFigure):
         both = self.lesions[0] | self.lesions[1]
         picture = self._outlined()
         picture[self.marks(told, across, down)] = MARK
-        return {"the prompt, and both lesions": picture, "the answer": judged(self.answer(told, across, down)[0], both)}
+        return {
+            "the prompt; lesion A is outlined in white": picture,
+            "the answer": judged(self.answer(told, across, down)[0], both),
+        }
 
     def _outlined(self) -> np.ndarray:
-        return outlined(outlined(self.image, self.lesions[0]), self.lesions[1])
+        return outlined(outlined(self.image, self.lesions[0]), self.lesions[1], SECOND)
 
     def stills(self) -> list[dict[str, Any]]:
         """Each kind of prompt on lesion A and on lesion B."""
@@ -221,7 +237,7 @@ class SoftExplorer(InteractiveFigure):
         sam: np.ndarray,
         main: np.ndarray,
         sdf: np.ndarray,
-        temperature: float = 10,
+        temperature: float = 1,
         k: str = "10",
         title: str = "Soft labels by the temperature T, and the mask that a distance stands for by its sharpness k.",
     ) -> None:
