@@ -73,7 +73,10 @@ sam_kd.real_table(larger, labelled=118, pretrained=True)
 # %% tags=["hide-input"]
 pilot = experiment("sam-kd", "pilot")
 sam_kd.plan_table(
-    pilot, sam_kd.choice, "supervised", "The pilot, ISIC 2018, 59 labels, validation part"
+    pilot,
+    sam_kd.choice,
+    "supervised, pretrained",
+    "The pilot: ISIC 2018, 59 labels, Dice on the validation part",
 )
 
 # %% [markdown]
@@ -159,7 +162,7 @@ promptability(results / "teacher", results / "teacher-ph2")
 sam_kd.echo_of(results / "echo" / "isic2018-64.csv")
 
 # %% tags=["hide-input"]
-sam_kd.echo_of(results / "echo" / "table-1-lab-ph2.csv")
+sam_kd.echo_of(results / "echo" / "isic2018-64-ph2.csv")
 
 # %% [markdown]
 # ## What is not attempted, and why

@@ -197,10 +197,10 @@ def told_real(spec: Spec, labelled: float, pretrained: bool) -> str:
     gains = [gain for other in plan if other not in (AS_IT_IS, every) and (gain := gain_of(plan, AS_IT_IS, other))]
     room = gain_of(plan, every, "supervised")
     ours = f"SAM-KD is {against(gains)}" if gains else "SAM-KD is not yet compared"
-    worth = difference(room) if room else "not yet known"
-    return (
-        f"With {labelled:g} labels {ours}. Supervised training with all labels is, beside the same with these, {worth}."
-    )
+    worth = "What all labels are worth is not yet known."
+    if room:
+        worth = f"Supervised training with all labels is, beside the same with these, {difference(room)}."
+    return f"With {labelled:g} labels {ours}. {worth}"
 
 
 # Tables 1 to 3, and the ablation --------------------------------------------------------------------------------------
@@ -237,19 +237,21 @@ def told_ablation(spec: Spec) -> str:
     plan = planned(spec, choice)
     own = [other for other in plan if " = " in other and not other.startswith(("semisam", "pretrained"))]
     parts = [gain for other in own if (gain := gain_of(plan, AS_IT_IS, other))]
-    found = [f"SAM-KD as it is, is {against(parts)}."] if parts else ["No part of SAM-KD has been left out yet."]
-    for words, one, other in (
-        ("SemiSAM with its leak is, against itself without,", "semisam, prompts_from_truth = true", "semisam"),
-        ("With ImageNet weights SAM-KD is, against itself without,", "pretrained", AS_IT_IS),
-        (
-            "SAM-KD with those weights is, against supervised training with them,",
-            "pretrained",
-            "supervised, pretrained",
-        ),
-    ):
-        gain = gain_of(plan, one, other)
-        found.append(f"{words} {difference(gain) if gain else 'not yet known'}.")
-    return " ".join(found)
+    found, unknown = [f"SAM-KD as it is, is {against(parts)}."] if parts else [], []
+    unknown += [] if parts else ["what a part of SAM-KD is worth"]
+    for words, what, one, other in (
+        ("SemiSAM with its leak is, against itself without,", "what SemiSAM's leak is worth",
+         "semisam, prompts_from_truth = true", "semisam"),
+        ("SAM-KD with ImageNet weights is, against itself without,", "what ImageNet weights are worth to SAM-KD",
+         "pretrained", AS_IT_IS),
+        ("SAM-KD with them is, against supervised training with them,", "what SAM-KD is worth beside them",
+         "pretrained", "supervised, pretrained"),
+    ):  # fmt: skip
+        if gain := gain_of(plan, one, other):
+            found.append(f"{words} {difference(gain)}.")
+        else:
+            unknown.append(what)
+    return " ".join([*found, *([f"Not yet known: {', '.join(unknown)}."] if unknown else [])])
 
 
 def missing_table(caption: str, path: Path) -> Table:
