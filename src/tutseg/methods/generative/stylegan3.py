@@ -49,7 +49,7 @@ class StyleGAN3(Method):
     r1_every : int
         Steps from one penalty to the next.
     target : float
-        Share of real pictures, beyond those that weigh up others, that the discriminator may call real before p rises.
+        Share of real pictures that the discriminator calls real, less the share that it calls drawn: above it p rises.
     ada_kimg : float
         Thousand pictures in which p goes from zero to one, if it does nothing but rise.
     most : float
