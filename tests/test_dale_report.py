@@ -151,6 +151,7 @@ def watched(tmp_path_factory):
     return omega.Watched(Run(folder, run_trial(trial, None, "cpu", folder, keep_snapshots=True)))
 
 
+@pytest.mark.slow
 def test_what_is_shown_of_a_run_is_what_it_recorded(watched):
     with np.load(watched.run.folder / "noise.npz") as noise:
         assert (noise["changed"] == watched.changed).all() and noise["ids"].tolist() == list(watched.pictures.ids)
