@@ -124,6 +124,8 @@ def test_dice_by_noise_and_what_a_method_is_worth(arms):
     assert "2 end higher, 0 lower, and 2 undecided" in noise_experiment.help_told(arms)
     assert noise_experiment.dice_table(arms).rows[1][2].startswith("75.0 ± ")
     assert "warp, small loss: 85.0 at 0, 75.0 at 0.05" in noise_experiment.dice_over_noise(arms).alt
+    fewer = noise_experiment.by_noise([finished("supervised", 0, [0.99] * 4, {"warp": 0.02})])
+    assert "at 0.02" not in noise_experiment.dice_over_noise(arms | fewer).alt
     assert noise_experiment.help_told({}).startswith("Too few seeds")
 
 

@@ -296,12 +296,16 @@ def help_told(found: Mapping[str, Sequence[Group]], arm: str = "DALE") -> str:
 
 @line_figure
 def dice_over_noise(found: Mapping[str, Sequence[Group]]) -> tuple[Callable[[float], Canvas], str]:
-    """Dice on clean pictures over the rate of label noise, a line an arm; intervals from three seeds on."""
+    """Dice on clean pictures over the rate of label noise, a line an arm; intervals from three seeds on.
+
+    Seeds differ by more than noise does, so a point with fewer seeds than others is left out.
+    """
+    most = max((len(group.values) for groups in found.values() for group in groups), default=0)
     kinds = list(dict.fromkeys(noise.split()[0] for noise in found if noise != NONE))
     lines: dict[str, dict[str, list[tuple[float, Group]]]] = {kind: {} for kind in kinds}
     for noise, groups in found.items():
         kind, rate = (None, 0.0) if noise == NONE else (noise.split()[0], float(noise.split()[1]))
-        for group in groups:
+        for group in (group for group in groups if len(group.values) == most):
             for each in kinds if kind is None else [kind]:
                 lines[each].setdefault(group.name, []).append((rate, group))
     arms = list(dict.fromkeys(arm for of in lines.values() for arm in of))
