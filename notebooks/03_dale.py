@@ -152,10 +152,10 @@ show(DALE.clean)
 
 # %% [markdown]
 # **Equations 13 and 14** fit a Gaussian to each class on either side, add $\varepsilon$ to the clear side's covariance, and
-# measure
+# measure, with the root $R_c = (\Sigma_{n'}^c)^{1/2}$,
 #
 # $$\mathcal L_W = \sum_c \|\mu_n^c - \mu_{f'}^c\|^2
-#   + \mathrm{tr}\big(\Sigma_{n'}^c + \Sigma_{f'}^c - 2(\sqrt{\Sigma_{n'}^c}\,\Sigma_{f'}^c\sqrt{\Sigma_{n'}^c})^{1/2}\big).$$
+#   + \mathrm{tr}\,\Sigma_{n'}^c + \mathrm{tr}\,\Sigma_{f'}^c - 2\,\mathrm{tr}\big(R_c\,\Sigma_{f'}^c R_c\big)^{1/2}.$$
 
 # %%
 show(wasserstein)

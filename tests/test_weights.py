@@ -215,7 +215,7 @@ class TestCommands:
             "remedy": "",
             "used_by": [],
         }
-        assert "no net yet" in tutseg("weights", "list").out
+        assert "no net" in tutseg("weights", "list").out
 
     def test_check(self, tutseg, card, tmp_path):
         said = tutseg("weights", "check", "toy")

@@ -83,7 +83,7 @@ def train(
     check(trial)
     folder = out or trial.folder
     with bar("images") as report:
-        each = {"train": trial.batch * len(method_class(trial.method).streams)}
+        each = {"train": trial.batch * len(method_class(trial.method).streams)} if task_of(trial.method).trains else {}
         result = run_trial(
             trial, str(root) if root else None, device, folder, lambda *state: report(*state, each.get(state[0], 1))
         )
