@@ -104,6 +104,7 @@ def test_the_nearest_is_found_by_brute_force():
     assert nearest(a, a, False).max() < 1e-6 < nearest(a, a, True).min()
 
 
+@pytest.mark.slow
 def test_a_chain_trains_on_what_its_parent_drew(tmp_path):
     parent = {"method": "mean", "steps": 3, "pictures": 4}
     defaults = DATA | {"method": "shown", "net": "unet-s", "steps": 2, "inputs": {"generated": parent}}

@@ -434,6 +434,7 @@ def kept(run: Path) -> list[bytes]:
     return [(run / name).read_bytes() for name in ("weights.safetensors", "log.csv", "per_image.csv")]
 
 
+@pytest.mark.slow
 def test_a_killed_process_costs_its_own_trial_alone(tmp_path, runs, undisturbed):
     path = slow_pair(tmp_path)
     trials = read_spec(path).trials
