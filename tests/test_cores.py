@@ -33,12 +33,14 @@ def test_one_passive_thread_is_the_default_of_every_library():
     assert "'openmp': 1" in out and "'blas': 1" in out
 
 
+@pytest.mark.slow
 def test_the_users_own_settings_win():
     code = "import tutseg, torch; from tutseg.training.fit import make_fabric; make_fabric('cpu', '32-true')"
     out, openmp = told(f"{code}; print(torch.get_num_threads())", OMP_NUM_THREADS="3,2", OMP_WAIT_POLICY="ACTIVE")
     assert out == "3" and "OMP_WAIT_POLICY = 'ACTIVE'" in openmp
 
 
+@pytest.mark.slow
 def test_torch_loaded_first_trains_with_one_thread_too():
     code = "import torch; torch.set_num_threads(2); from tutseg.training.fit import make_fabric"
     assert told(f"{code}; make_fabric('cpu', '32-true'); print(torch.get_num_threads())")[0] == "1"

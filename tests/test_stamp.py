@@ -101,6 +101,7 @@ def test_a_pretrained_file_counts_where_it_is_used(monkeypatch):
     assert stamp_of(trials[True]) != before[True] and stamp_of(trials[False]) == before[False]
 
 
+@pytest.mark.slow
 def test_reach_is_what_python_loads(tmp_path):
     """An independent truth: the modules that a process has after it ran the imports."""
     modules = ["tutseg.training.segment", "tutseg.methods.co_training.dme_fd", "tutseg.nets.unet"]

@@ -177,6 +177,7 @@ ATTEMPTS = """
 """
 
 
+@pytest.mark.slow
 def test_kill_9_at_any_write_changes_no_bit(tmp_path):
     trial = {"method": "dme-fd", "net": "unet-s", "size": 32, "steps": 6, "batch": 2, "labelled": 0.1, "evaluations": 2}
     kills = [  # 1: config.json; then state.pt and log.csv by turns; snapshots after steps 3 and 6
