@@ -6,8 +6,8 @@ Constants that were tuned for 25 million pictures shrink with our lengths, a tho
 p = 1 in `ada_kimg` thousand pictures at the earliest (500 there), and the generator's maps forget their magnitude
 within 500 pictures (20,000 there; `tutseg.nets.cards`).
 
-Deviations
-----------
+Deviations from the authors' code
+---------------------------------
 - The penalty R1 is the slope at what the discriminator sees, the augmented picture. It is taken in the same step as the
   loss, with the weight of those that are left out.
 - Real pictures are flipped both ways, as in all trainings of this package; the published script does not flip.
