@@ -457,7 +457,7 @@ say(
 # | $\varepsilon$ (Eq. 13) | not published | uniform from 0 to 0.01: below 0 the root can fail | – |
 # | which loss is $\mathcal L$ | weighted BCE and IoU | 0.5 (BCE + Dice), for all methods alike | – |
 # | "$\omega = 0.1$" | learning rate of $\omega$ | the same | `-o rate=0.1` |
-# | $K$ | 1 | 1; further virtual steps walk on | `-o k=2` |
+# | virtual steps $K$ | 1 | 1; further virtual steps walk on | `-o k=2` |
 # | patch | 16 of 224 pixels | 8 of 64 and 32 grey levels, since 64 pixels cannot fill 256 | `-o patch=8 -o bins=32` |
 # | steps compared | iterations of different cost | the same number of iterations; plain training with twice as many beside it | [tables](03b_dale_tables.ipynb) |
 #
