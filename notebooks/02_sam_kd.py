@@ -152,8 +152,8 @@ show(distillation)
 # %% [markdown]
 # The factor $T^2$ is not in Eq. 3. For large $T$ the divergence is close to $(z_s - z_m)^2 / 8T^2$, so without the factor a
 # temperature of ten is also a weight of a hundredth. Hinton and his co-authors multiply by it for that reason, and KnowSAM does, with
-# $T = 10$. What is minimised is then an eighth of a squared difference of logits, and SAM's logits are large: such a loss outweighs all
-# that labels say. The paper prints no $T$. Ours is 1, where the factor is 1 too, chosen on the validation part of real pictures.
+# $T = 10$. What is minimised is then an eighth of a squared difference of logits, and SAM's logits are large: such a loss can outweigh
+# all that labels say. The paper prints no $T$. Ours is 1, where the factor is 1 too, chosen on the validation part of real pictures.
 #
 # The paper prints no total loss. The whole step, with one that names every part:
 
@@ -255,8 +255,8 @@ say("{found}", found=sam_kd.told_real(isic, labelled=59, pretrained=True))
 # %% [markdown]
 # ## What happened during training
 #
-# All terms of SAM-KD, as they are weighted. $L_{sam}$ falls fast: the truth of the labelled pictures is learned by SAM's adapters and
-# by $\psi$, which see nothing else. $L_{kd}$ measures how far student and SAM are apart on unlabelled pictures, and it can fall in
+# All terms of SAM-KD, as they are weighted. $L_{sam}$ is lowered by SAM's adapters and by $\psi$, which see no truth but that of the
+# labelled pictures. $L_{kd}$ measures how far student and SAM are apart on unlabelled pictures, and it can fall in
 # two ways, because the student learns or because SAM repeats it.
 
 # %% tags=["hide-input"]
@@ -554,8 +554,9 @@ for finding in [*audit_paper("sam-kd"), *between]:
 # ```{solution-start} ex-sam-bound
 # :class: dropdown
 # ```
-# $0.8533 / 1.1467 = 0.7441$; the printed IoU is 0.80 points below. Different thresholds or checkpoints for the two columns, or a mean
-# over lesion and background in one of them, would explain it. No average of both over the same masks can.
+# The mean of a convex function is at least the function of the mean: put the mean Dice into $D / (2 - D)$. The audit above prints the
+# result beside the IoU, which is below it. Different thresholds or checkpoints for the two columns, or a mean over lesion and
+# background in one of them, would explain it. No average of both over the same masks can.
 # ```{solution-end}
 # ```
 #

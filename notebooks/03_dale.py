@@ -199,8 +199,9 @@ say(
 )
 
 # %% [markdown]
-# What to take from it: a fuzzy mask is mostly a map of *where the outline is*, which the label says by itself. Entropy adds
-# textured skin, hair and rulers to it. And the printed formula finds the opposite of what the text promises.
+# How to read it: the edge ratio asks the *label*, and marks where its outline is. Entropy asks the picture, in which skin, hair and
+# rulers have texture too. Hold each number against chance, a half. On which side of it is the printed formula, and what did the
+# text promise?
 #
 # ### Move it yourself: the threshold
 #
