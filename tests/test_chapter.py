@@ -52,6 +52,23 @@ def test_a_trial_that_is_not_tested_says_so(tmp_path, capsys):
     assert "not tested" in capsys.readouterr().out
 
 
+def test_a_trial_runs_after_those_that_it_is_made_from(tmp_path, monkeypatch):
+    """In the chapter's own folder, and again if their code has changed: nothing is read from the user's runs."""
+    monkeypatch.setenv("TUTSEG_RUNS", str(tmp_path / "none"))
+    fields = TINY | {"method": "supervised"}
+    parent = make_trial(**fields, steps=1, seed=1)
+    child = make_trial(**fields, steps=2, inputs={"start": parent.id})
+    codes = {1: "a", 0: "b"}
+    monkeypatch.setattr("tutseg.training.chapter.stamp_of", lambda trial: codes[trial.seed])
+    first, second = run_trials([parent, child], tmp_path, device="cpu", jobs=1)
+    assert second.result["provenance"]["input start"] == first.result["weights"][:16]
+    codes[1] = "c"
+    again = run_trials([parent, child], tmp_path, device="cpu", jobs=1)
+    assert again[0].folder != first.folder and again[1].folder != second.folder
+    with pytest.raises(InputError, match="trial 0{16} is not finished"):
+        run_trials([make_trial(**fields, steps=1, inputs={"start": "0" * 16})], tmp_path, device="cpu", jobs=1)
+
+
 @pytest.mark.slow
 def test_results_do_not_depend_on_jobs_or_cores(tmp_path, capsys):
     two = run_trials(TRIALS, tmp_path / "two", device="cpu", jobs=2)

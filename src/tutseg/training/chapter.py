@@ -1,10 +1,10 @@
 """What a chapter runs: trials, alone or of a spec, side by side on the cores that are free, and what they measured."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tutseg.files import alone
+from tutseg.files import alone, canonical_json, sha256
 from tutseg.training.display import Display
 from tutseg.training.evidence import Finished, read_run
 from tutseg.training.run import Run, run_trial, unchanged
@@ -26,7 +26,8 @@ def run_trials(
     """Run a chapter's trials side by side, with a line of output each, in the order in which they are given.
 
     Each goes to ``folder/<code stamp>/<trial id>``, so a trial is taken as done only if the code that decides its
-    numbers is still the same. If one fails, the others are run all the same, and then its error is raised.
+    numbers is still the same. One whose `inputs` name another of the list runs after it. If one fails, those that need
+    nothing of it are run all the same, and then its error is raised.
 
     Parameters
     ----------
@@ -34,9 +35,22 @@ def run_trials(
         Trials at once; None: as many as `tutseg.training.side_by_side.processes`. With 1 they run in this very process
         and may use methods that only this process knows.
     """
-    places = {trial.id: folder / stamp_of(trial) / trial.id for trial in trials}
+    stamps: dict[str, str] = {}
+    for trial in trials:  # parents stand before their children
+        before = [stamps[name] for name in trial.inputs.values() if name in stamps]
+        own = stamp_of(trial)
+        stamps[trial.id] = sha256(canonical_json([own, *before]))[:16] if before else own
+    places = {name: folder / stamp / name for name, stamp in stamps.items()}
+    parents = {trial.id: tuple({*trial.inputs.values()} & places.keys()) for trial in trials}
     calls = [
-        Call(name, _run_alone, (trial, root, device, places[name], keep_snapshots), trial.title, trial.cost)
+        Call(
+            name,
+            _run_alone,
+            (trial, root, device, places[name], keep_snapshots, {parent: places[parent] for parent in parents[name]}),
+            trial.title,
+            trial.cost,
+            parents[name],
+        )
         for name, trial in {trial.id: trial for trial in trials}.items()
         if not unchanged(places[name], trial, root)
     ]
@@ -50,11 +64,17 @@ def run_trials(
 
 
 def _run_alone(
-    trial: Trial, root: str | None, device: str, folder: Path, keep_snapshots: bool, report: Report
+    trial: Trial,
+    root: str | None,
+    device: str,
+    folder: Path,
+    keep_snapshots: bool,
+    parents: Mapping[str, Path],
+    report: Report,
 ) -> dict[str, Any]:
     """`run_trial`, unless another chapter is at the same trial: then its result, as soon as it is there."""
     with alone(folder):
-        return run_trial(trial, root, device, folder, report, keep_snapshots)
+        return run_trial(trial, root, device, folder, report, keep_snapshots, parents)
 
 
 class _Lines(Watcher):

@@ -10,7 +10,7 @@ import shlex
 import shutil
 import subprocess
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -180,6 +180,7 @@ def run_trial(
     out: Path | None = None,
     report: Report = _quiet,
     keep_snapshots: bool = False,
+    parents: Mapping[str, Path] = {},
 ) -> dict[str, Any]:
     """Run a trial and write its run folder; a finished one is returned as it is, an unfinished one goes on.
 
@@ -200,6 +201,8 @@ def run_trial(
         Called with (stage, done, total), stage one of "read", "train", "score".
     keep_snapshots : bool
         Leave the weights of every evaluation point in ``snapshots/``.
+    parents : mapping
+        Id -> run folder of the trials that it is made from, where they are not kept in their own.
 
     Returns
     -------
@@ -219,7 +222,7 @@ def run_trial(
     fabric = make_fabric(device, trial.precision)
     torch.use_deterministic_algorithms(fabric.device.type == "cpu")
     torch.utils.deterministic.fill_uninitialized_memory = False  # a debugging aid that takes a quarter of a step
-    inputs = inputs_of(trial)
+    inputs = inputs_of(trial, parents)
     files = files_behind(trial, root)
     with contextlib.ExitStack() as held:
 

@@ -1,5 +1,6 @@
 """A trial's method before the first step: freshly drawn weights, or those that the trial pins."""
 
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 
@@ -25,8 +26,15 @@ def hash_of(path: Path) -> str:
     return _hash(path, path.stat().st_mtime_ns)
 
 
-def inputs_of(trial: Trial) -> dict[str, Path]:
+def inputs_of(trial: Trial, places: Mapping[str, Path] = {}) -> dict[str, Path]:
     """The weights file behind each of a trial's `inputs`.
+
+    Parameters
+    ----------
+    trial : Trial
+        The child.
+    places : mapping
+        Id -> run folder of those parents that are not in `runs_folder`.
 
     Raises
     ------
@@ -34,10 +42,10 @@ def inputs_of(trial: Trial) -> dict[str, Path]:
         A parent is not finished here, its weights are no longer those it was trained to, or neither a pretrained file
         (`tutseg.weights`) nor one below ``$TUTSEG_WEIGHTS`` has the pinned hash.
     """
-    return {role: _pinned(role, name) for role, name in trial.inputs.items()}
+    return {role: _pinned(role, name, places.get(name, runs_folder() / name)) for role, name in trial.inputs.items()}
 
 
-def _pinned(role: str, name: str) -> Path:
+def _pinned(role: str, name: str, folder: Path) -> Path:
     if len(name) == 64:
         known = next((card for card in CARDS.values() if card.sha256 == name), None)
         if known and locate(known.name):
@@ -47,11 +55,10 @@ def _pinned(role: str, name: str) -> Path:
                 return path
         remedy = known.remedy if known else "set TUTSEG_WEIGHTS to its folder"
         raise InputError(f"input {role}: no file below {weights_folder()} has SHA-256 {name}", remedy)
-    folder = runs_folder() / name
     weights, result = folder / "weights.safetensors", json_of(folder / "result.json") or {}
     if result.get("id") != name or not weights.is_file():
         raise InputError(
-            f"input {role}: trial {name} is not finished in {runs_folder()}",
+            f"input {role}: trial {name} is not finished in {folder.parent}",
             "run it first (`tutseg grid` does so by itself), or set TUTSEG_RUNS",
         )
     if hash_of(weights) != result.get("weights"):
