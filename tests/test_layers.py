@@ -19,6 +19,7 @@ STEPS = [
     {"papers"},
     {"report"},
     {"workflow"},
+    {"labs"},
     {"cli"},
 ]
 LEVEL = {room: level for level, rooms in enumerate(STEPS) for room in rooms}
@@ -139,6 +140,7 @@ def test_the_check_sees_imports_inside_functions():
         "papers.contradictions",
         "audit.examine",
         "report.pages",
+        "labs.l1",
     ],
 )
 def test_lists_need_no_torch(module):

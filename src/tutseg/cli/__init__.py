@@ -19,12 +19,13 @@ from tutseg.cli import (
     lists,
     grid,
     papers,
+    labs,
 )  # in the order of the help
 
 # isort: on
 from tutseg.errors import InputError, as_input_error, printable
 
-__all__ = ["app", "book", "data", "grid", "lists", "main", "papers", "score", "train", "weights"]
+__all__ = ["app", "book", "data", "grid", "labs", "lists", "main", "papers", "score", "train", "weights"]
 
 
 def _joined(words: list[str]) -> list[str]:

@@ -27,6 +27,7 @@ _ROOMS = {
     "papers": "The papers as data",
     "report": "Tables and figures",
     "workflow": "From notebooks to a book",
+    "labs": "What a class works on",
     "files": "Where things are",
     "errors": "The one kind of error",
 }

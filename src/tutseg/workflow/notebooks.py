@@ -99,31 +99,36 @@ def check_pairs(where: Path | None = None) -> list[str]:
     return faults
 
 
+def bare(script: Path) -> nbformat.NotebookNode:
+    """The notebook of a ``.py``: no outputs, least metadata, a cell's id follows from its source."""
+    import jupytext
+
+    notebook = jupytext.read(script, fmt="py:percent")
+    ids: dict[str, int] = {}
+    for cell in notebook.cells:
+        name = sha256(cell.cell_type + cell.source)[:8]
+        ids[name] = ids.get(name, 0) + 1
+        cell.id = name if ids[name] == 1 else f"{name}-{ids[name]}"
+        cell.metadata = {"tags": cell.metadata["tags"]} if cell.metadata.get("tags") else {}
+    notebook.metadata = {
+        "jupytext": {"formats": "ipynb,py:percent"},
+        "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
+    }
+    notebook.nbformat, notebook.nbformat_minor = 4, 5
+    return nbformat.from_dict(notebook)
+
+
 def sync(where: Path | None = None) -> list[Path]:
-    """Write each ``.ipynb`` from its ``.py``: no outputs, least metadata, a cell's id follows from its source.
+    """Write each ``.ipynb`` from its ``.py``, `bare`.
 
     Returns
     -------
     list of Path
         The notebooks whose text changed.
     """
-    import jupytext
-
     written = []
     for script in sorted((where or folder()).glob("*.py")):
-        notebook = jupytext.read(script, fmt="py:percent")
-        ids: dict[str, int] = {}
-        for cell in notebook.cells:
-            name = sha256(cell.cell_type + cell.source)[:8]
-            ids[name] = ids.get(name, 0) + 1
-            cell.id = name if ids[name] == 1 else f"{name}-{ids[name]}"
-            cell.metadata = {"tags": cell.metadata["tags"]} if cell.metadata.get("tags") else {}
-        notebook.metadata = {
-            "jupytext": {"formats": "ipynb,py:percent"},
-            "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
-        }
-        notebook.nbformat, notebook.nbformat_minor = 4, 5
-        text = nbformat.writes(nbformat.from_dict(notebook)) + "\n"
+        text = nbformat.writes(bare(script)) + "\n"
         target = script.with_suffix(".ipynb")
         if not target.exists() or target.read_text() != text:
             atomic_write(target, text)
@@ -142,7 +147,7 @@ def _parameter_names(notebook: nbformat.NotebookNode) -> list[str]:
 
 
 @contextmanager
-def _kernel(root: Path):
+def kernel(root: Path):
     """A kernel of this very Python, known to Jupyter for as long as the context lasts; yields its list of reads."""
     with tempfile.TemporaryDirectory() as scratch:
         argv = [
@@ -210,7 +215,7 @@ def execute(notebook: Path, profile: str, parameters: dict[str, Any], target: Pa
     given = {**({} if profile == "lab" else {"PROFILE": profile}), **parameters}
     partial = target.with_suffix(".failed.ipynb")
     partial.parent.mkdir(parents=True, exist_ok=True)
-    with _kernel(notebook.resolve().parents[1]) as log:
+    with kernel(notebook.resolve().parents[1]) as log:
         try:
             executed = papermill.execute_notebook(
                 notebook, partial, given, kernel_name=KERNEL, progress_bar=False, cwd=notebook.parent
