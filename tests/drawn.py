@@ -44,10 +44,12 @@ def register_tiny(monkeypatch) -> None:
 
 
 def net_for(method: str) -> str:
-    """The net "tiny", with two heads or one that takes prompts for a method that needs them, or one that draws."""
+    """The net "tiny", with two heads or one that takes prompts for a method that needs them; one that draws or tells."""
     needs = method_class(method).needs
     if "draw" in needs:
         return "stylegan3-s"
+    if "classify" in needs:
+        return "lite0-classifier"
     return "tiny-sdf" if "sdf" in needs else "tiny-sam" if "prompt" in needs else "tiny"
 
 

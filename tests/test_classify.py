@@ -8,21 +8,33 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from sklearn.metrics import classification_report
+from test_generate import Mean
 from toys import register_toys
 
+from tutseg import nets
 from tutseg.data.loader import Pictures
 from tutseg.errors import InputError
+from tutseg.methods import CARDS
+from tutseg.methods.cards import MethodCard
+from tutseg.metrics import by_picture, class_scores, confusion_of
+from tutseg.nets.lite0_features import features_of
 from tutseg.training import classify
 from tutseg.training.fit import TrainingSet, make_fabric
 from tutseg.training.learn import Parts
-from tutseg.training.pictures import pictures_of, split_of
+from tutseg.training.pictures import pictures_of, shown_to, split_of
 from tutseg.training.run import load_run, run_trial
 from tutseg.training.trial import Trial, make_trial
 
 
 @pytest.fixture(autouse=True)
-def toys(monkeypatch):
+def toys(monkeypatch, tmp_path):
     register_toys(monkeypatch)
+    monkeypatch.setenv("TUTSEG_RUNS", str(tmp_path / "runs"))
+    card = MethodCard("mean", f"test_generate:{Mean.__name__}", "generative", "-", "of a test")
+    monkeypatch.setitem(CARDS, "mean", card)
+    cheap = lambda images: images.float().flatten(1)[:, ::97]  # how good what is drawn is, is not what is tested here
+    monkeypatch.setattr("tutseg.training.generate.features_of", cheap)
 
 
 @pytest.fixture
@@ -127,7 +139,119 @@ def test_parts_that_do_not_go_together_are_named():
 
     method, two = SimpleNamespace(classes=2), part(("a", "b"), 0, 1)
     classify.check(method, parts(two, two))
+    with pytest.raises(InputError, match="data a has one class, a"):
+        classify.check(method, parts(part(("a",), 0), part(("a",), 0)))
+    with pytest.raises(InputError, match="class b of data a-b has none of the 2 labelled pictures"):
+        classify.check(method, parts(part(("a", "b"), 0, 0), two))
     with pytest.raises(InputError, match="p1 has no class, but others have"):
         classify.check(method, parts(two, part(("a", "b"), 0, -1)))
     with pytest.raises(InputError, match="classes differ: a-b has a, b; a-c has a, c"):
         classify.check(method, parts(two, part(("a", "c"), 0, 1)))
+
+
+def test_class_scores_and_what_each_picture_says_of_them():
+    """Against scikit-learn; and against leaving out one picture after the other."""
+    draw = np.random.default_rng(0)
+    truth = draw.integers(0, 3, 40)
+    found = np.where(draw.random(40) < 0.6, truth, draw.integers(0, 3, 40))
+    classes, n = ("a", "b", "c"), 40
+    scores = class_scores(confusion_of(truth, found, 3), classes)
+    known = classification_report(truth, found, target_names=classes, output_dict=True)
+    assert scores["accuracy"] == pytest.approx(known["accuracy"]) and scores["f1"] == known["macro avg"]["f1-score"]
+    for name in classes:
+        for ours, theirs in (("precision", "precision"), ("recall", "recall"), ("f1", "f1-score")):
+            assert scores[f"{ours} of {name}"] == pytest.approx(known[name][theirs])
+    assert by_picture(truth, found, classes, "accuracy") == pytest.approx((truth == found).astype(float))
+    for score in ("f1", "precision of b"):
+        values, others = by_picture(truth, found, classes, score), []
+        for i in range(n):
+            rest = np.arange(n) != i
+            others.append(class_scores(confusion_of(truth[rest], found[rest], 3), classes)[score])
+        assert values.mean() == pytest.approx(scores[score])
+        assert values - values.mean() == pytest.approx(-(n - 1) * (np.array(others) - np.mean(others)))
+
+
+def generators(root: str, pictures: int = 40, **fields) -> dict[str, str]:
+    """A finished generator of each class, as the inputs of a trial."""
+    inputs = {}
+    for name in ("malignant", "normal or benign"):
+        given = {"method": "mean", "net": "unet-s", "data": "breastmnist", "size": 28, "only": name}
+        trial = make_trial(**given | {"steps": 3, "batch": 2, "pictures": pictures, "seed": len(inputs)} | fields)
+        run_trial(trial, root, "cpu")
+        inputs[f"generated-{name}"] = trial.id
+    return inputs
+
+
+def test_drawn_pictures_of_each_class_join_the_real_ones(ultrasound, tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(classify, "TrainingSet", lambda *parts: seen.append(parts[0]) or TrainingSet(*parts))
+    inputs = generators(ultrasound)
+    trial = trial_of(steps=2, options={"extra": 0.5}, inputs=inputs)
+    result = run_trial(trial, ultrasound, "cpu", tmp_path / "run")
+    (learned,) = seen
+    drawn = [name.startswith(tuple(inputs.values())) for name in learned.ids]
+    real = learned.take([i for i, known in enumerate(drawn) if not known])
+    largest = max(classify.counts_of(real))
+    assert classify.counts_of(learned) == [round(1.5 * largest)] * 2 and learned.masks is None
+    assert result["n"]["generated"] == sum(drawn) == len(learned) - result["n"]["labelled"]
+    for name, label, known in zip(learned.ids, learned.labels.tolist(), drawn, strict=True):
+        if known:
+            assert name.startswith(inputs[f"generated-{learned.classes[label]}"])
+    test = result["scores"]["net"]
+    assert test["accuracy in validation"]["per_image"]["n"] == result["n"]["validation"]
+    assert sum(test[f"recall of {name}"]["per_image"]["n"] for name in learned.classes) == result["n"]["test"]
+    assert result["provenance"]["drawn"]
+
+
+def test_generators_that_do_not_serve_are_named(ultrasound, tmp_path):
+    inputs = generators(ultrasound, pictures=5)
+    swapped = dict(zip(inputs, reversed(inputs.values()), strict=True))
+    leaky = generators(ultrasound, test="none")
+    large = generators(ultrasound, size=32)
+    for options, given, says in (
+        ({"extra": 0.0}, {}, "extra is 0, and there is no generator: give --input generated-CLASS=ID"),
+        ({}, inputs, "no option says how many generated pictures to add: give -o extra=0"),
+        ({"extra": 1.0}, inputs, r"class malignant wants \d+ generated pictures, its generator has drawn 5"),
+        ({"extra": 0.0}, swapped, "input generated-malignant: .* learned from class normal or benign"),
+        ({"extra": 0.0}, {"generated-bening": inputs["generated-malignant"]}, "unknown class of a generator 'bening'"),
+        ({"extra": 0.0}, {"generated": inputs["generated-malignant"]}, "unknown input of method classifier"),
+        ({"extra": 0.0}, large, "has drawn pictures of 32 pixels, the trial's are of 28"),
+        ({"extra": 0.0}, leaky, r"\d+ of the \d+ test pictures were shown to the generator"),
+    ):
+        with pytest.raises(InputError, match=says):
+            run_trial(trial_of(options=options, inputs=given, steps=1), ultrasound, "cpu", tmp_path / "run")
+        assert not (tmp_path / "run").exists()
+    run_trial(trial_of(options={"extra": 0.0, "leaky": True}, inputs=leaky, steps=1), ultrasound, "cpu")
+    with pytest.raises(InputError, match="unknown class of data breastmnist 'benign'"):
+        generators(ultrasound, only="benign")
+    with pytest.raises(InputError, match="of class malignant to learn from, fewer than a batch of 64"):
+        generators(ultrasound, batch=64)
+
+
+def test_a_generator_of_a_class_sees_that_class_alone(ultrasound):
+    trial = make_trial(method="mean", net="unet-s", data="breastmnist", size=28, only="malignant", pictures=2, steps=1)
+    seen, unseen = shown_to(trial, ultrasound)
+    whole = pictures_of("breastmnist", ultrasound, 28, {})
+    test = {whole.ids[i] for i in split_of(trial_of(), whole).test}
+    kinds = {whole.classes[label] for label in (*seen.labels.tolist(), *unseen.labels.tolist())}
+    assert kinds == {"malignant"} and not test & {*seen.ids} and test & {*unseen.ids}
+
+
+@pytest.mark.parametrize("name", ["resnet50", "lite0-classifier"])
+def test_what_a_network_of_classes_gives(name):
+    torch.manual_seed(0)
+    net, x = nets.build(name, 32, classes=3).eval(), torch.rand(2, 3, 32, 32)
+    out = net(x, features=True)
+    assert out.logits.shape == (2, 3) and torch.equal(net(x).logits, out.logits) and net(x).features == ()
+    assert out.bottleneck.shape[0] == 2
+    for p in net.parameters():  # some batch norms begin at nothing
+        torch.nn.init.normal_(p, std=0.1)
+    net(x).logits.square().mean().backward()
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in net.parameters())
+
+
+def test_the_small_classifier_begins_with_imagenet_s_weights():
+    net, pixels = nets.build("lite0-classifier", 128, pretrained=True, classes=3).eval(), torch.arange(3 * 128**2)
+    image = (pixels % 251).view(1, 3, 128, 128).byte()
+    maps = net(image.float() / 255, features=True).bottleneck
+    torch.testing.assert_close(maps.mean((2, 3)), features_of(image))

@@ -21,7 +21,8 @@ from tutseg.nets.common import EncoderDecoder, load_encoder
 # where a net has no small variant and the full one would take seconds, its mechanics are tested on a narrower one
 NARROW = {"swin-unet-t": {"embed": 12}}
 # a small variant stands for its net
-TESTED = [name for name, card in CARDS.items() if not {"prompt", "draw"} & {*card.gives} and f"{name}-s" not in CARDS]
+OTHERS = {"prompt", "draw", "classify"}  # what gives these has a contract of its own
+TESTED = [name for name, card in CARDS.items() if not OTHERS & {*card.gives} and f"{name}-s" not in CARDS]
 # what is concatenated last is the finest skip and all that came up
 U_SHAPED = ("unet-s", "unetpp-s", "mobilenet", "lite0", "swin-unet")
 # where an encoder was trained on other statistics than ImageNet's

@@ -15,7 +15,7 @@ from tutseg import methods, nets
 from tutseg.data.noise import depth_of
 from tutseg.losses import bce_dice
 from tutseg.methods import build_method
-from tutseg.methods.base import Batch, Method, Progress, frozen
+from tutseg.methods.base import Batch, Progress, frozen
 from tutseg.methods.cards import MethodCard
 from tutseg.methods.co_training.common import OneNet, forward_views
 from tutseg.methods.step import Stepper
@@ -212,23 +212,6 @@ class Taught(OneNet):
         return {"kd": F.mse_loss(self.net(image).logits + self.shift, self.teacher(image).logits)}
 
 
-class Classifier(Method):
-    """Cross-entropy with the labels."""
-
-    streams: ClassVar = {"labelled": 0}
-    needs = ("classify",)
-
-    def __init__(self, net: str, size: int, pretrained: bool = False, classes: int = 2) -> None:
-        super().__init__()
-        self.net, self.classes = nets.build(net, size, pretrained, classes=classes), classes
-
-    def losses(self, batch: Batch, progress: Progress) -> dict[str, Tensor]:
-        return {"ce": F.cross_entropy(self.net(batch["labelled"].image).logits, batch["labelled"].label)}
-
-    def predict(self, images: Tensor, view: str | None = None) -> Tensor:
-        return self.net(images).logits.float().softmax(1)
-
-
 def register_toys(monkeypatch) -> None:
     """Make the networks and methods of this file known for one test."""
     card = replace(nets.cards.CARDS["unet-s"], module=__name__, stride=4)
@@ -238,10 +221,9 @@ def register_toys(monkeypatch) -> None:
         ("glance", Glance, ("classify",)),
     ):
         monkeypatch.setitem(nets.cards.CARDS, name, replace(card, name=name, options={"kind": kind}, gives=gives))
-    for cls in (Signed, Watcher, Parted, Reweighted, Prompted, Taught, Classifier):
+    for cls in (Signed, Watcher, Parted, Reweighted, Prompted, Taught):
         name = cls.__name__.lower()
-        kind = "classifier" if cls is Classifier else "semi-supervised"
-        known = MethodCard(name, f"{__name__}:{cls.__name__}", kind, "-", "of a test")
+        known = MethodCard(name, f"{__name__}:{cls.__name__}", "semi-supervised", "-", "of a test")
         monkeypatch.setitem(methods.cards.CARDS, name, known)
 
 

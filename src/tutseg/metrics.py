@@ -269,3 +269,50 @@ def score(
 ) -> dict[str, dict[str, dict[str, float]]]:
     """Every score of N predictions under every averaging: `per_image`, then `table_from_counts`."""
     return table_from_counts(per_image(prediction, truth, ids), batch)
+
+
+def class_scores(confusion: np.ndarray, classes: Sequence[str]) -> dict[str, float]:
+    """Scores of a classifier from its confusion matrix.
+
+    Parameters
+    ----------
+    confusion : numpy.ndarray
+        ``(K, K)``: pictures of the true class (row) that were told to be of a class (column).
+    classes : sequence of str
+        Their K names.
+
+    Returns
+    -------
+    dict
+        "accuracy"; "f1", the mean of the classes' F1, a class that is neither there nor predicted left out; and of each
+        class its "precision of", "recall of" and "f1 of", where 0/0 is 0.
+    """
+    right, there, told = np.diag(confusion), confusion.sum(1), confusion.sum(0)
+    share = lambda a, b: np.divide(a, b, out=np.zeros(len(b)), where=b > 0)
+    each = {"precision": share(right, told), "recall": share(right, there), "f1": share(2 * right, there + told)}
+    known = there + told > 0
+    scores = {"accuracy": right.sum() / confusion.sum(), "f1": each["f1"][known].mean()}
+    scores |= {f"{score} of {name}": v for score, of in each.items() for name, v in zip(classes, of, strict=True)}
+    return {score: float(value) for score, value in scores.items()}
+
+
+def confusion_of(truth: np.ndarray, found: np.ndarray, count: int) -> np.ndarray:
+    """The confusion matrix ``(K, K)`` of true and told classes, whole numbers ``(N,)`` below `count`."""
+    return np.bincount(np.asarray(truth) * count + np.asarray(found), minlength=count**2).reshape(count, count)
+
+
+def by_picture(truth: np.ndarray, found: np.ndarray, classes: Sequence[str], score: str) -> np.ndarray:
+    """What each picture says of a score of `class_scores`, ``(N,)``: the jackknife's pseudo-values.
+
+    Their mean is the score, and their variance over N is about that of the score over other pictures; so a score that
+    is no mean over pictures gets an interval as one that is. Of accuracy they are right (1) and wrong (0).
+    """
+    truth, found = np.asarray(truth, dtype=int), np.asarray(found, dtype=int)
+    n, confusion = len(truth), confusion_of(truth, found, len(classes))
+    whole = class_scores(confusion, classes)[score]
+    values = np.empty(n)
+    for t, f in zip(*np.nonzero(confusion), strict=True):  # pictures of one cell say the same
+        rest = confusion.copy()
+        rest[t, f] -= 1
+        values[(truth == t) & (found == f)] = n * whole - (n - 1) * class_scores(rest, classes)[score]
+    return values + whole - values.mean()

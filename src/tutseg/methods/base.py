@@ -100,6 +100,7 @@ class Method(nn.Module):
         pasting one picture into another; None for no such draw.
     views : names `predict` accepts; the first is the default, and what the paper evaluates is named in the file.
     needs : what its network must give beyond logits, as `tutseg.nets.cards.NetCard.gives` names it.
+    drawn : whether it reads pictures that generators of one class have drawn, by the inputs "generated-CLASS".
     roles : the trial's `inputs` that it reads. Its ``__init__`` then has ``inputs=None``: role -> weights file, and
         None where the method is built to predict.
     borrowed : attributes that hold `frozen` networks of such files. They are neither trained nor saved, and not there
@@ -113,6 +114,7 @@ class Method(nn.Module):
     partners: ClassVar[int | None] = None
     views: ClassVar[tuple[str, ...]] = ("net",)
     needs: ClassVar[tuple[str, ...]] = ()
+    drawn: ClassVar[bool] = False
     roles: ClassVar[tuple[str, ...]] = ()
     borrowed: ClassVar[tuple[str, ...]] = ()
     settings: ClassVar[Mapping[str, Mapping[str, Any]]] = {}

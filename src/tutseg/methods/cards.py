@@ -189,3 +189,10 @@ register(
     "StyleGAN3 (NeurIPS 2021)",
     "draws pictures that a discriminator takes for real ones",
 )
+register(
+    "classifier",
+    "generative.classifier:Classifier",
+    "classifier",
+    "SSGNet (BMVC 2025)",
+    "tells classes apart, drawn pictures beside the real ones",
+)

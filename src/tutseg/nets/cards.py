@@ -452,6 +452,29 @@ register(
     stem_width=8,
 )
 register(
+    name="resnet50",
+    module="tutseg.nets.resnet50",
+    paper="SSGNet",
+    stride=32,
+    published_size=224,
+    published_millions=25.56,
+    parameters=25_557_032,
+    source="He 2016, timm; a thousand classes",
+    gives=("classify",),
+)
+register(
+    name="lite0-classifier",
+    module="tutseg.nets.lite0_classifier",
+    paper="none",
+    stride=32,
+    published_size=224,
+    published_millions=4.65,
+    parameters=4_652_008,
+    source="timm tf_efficientnet_lite0; a thousand classes",
+    weights="efficientnet-lite0",
+    gives=("classify",),
+)
+register(
     name="sam-s",
     module="tutseg.nets.sam",
     paper="lab profile",

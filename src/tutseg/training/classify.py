@@ -1,9 +1,11 @@
 """The task "classify": train on one part of a data set, score classes on another.
 
 A method of the kind "classifier" has `classes`, how many there are (an option, since it is built without the data). Its
-losses read labels, and its `predict` gives each picture's class probabilities ``(B, classes)``.
+losses read labels, and its `predict` gives each picture's class probabilities ``(B, classes)``. Generated pictures of
+a class, ``inputs: {generated-CLASS: ID}``, join the labelled ones as its option `extra` says.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,21 +15,31 @@ from lightning.fabric import Fabric
 from tutseg.data.loader import Pictures
 from tutseg.errors import InputError
 from tutseg.methods.base import Method
+from tutseg.metrics import class_scores, confusion_of
+from tutseg.training.fit import TrainingSet
 from tutseg.training.learn import Parts, learn
 from tutseg.training.tasks import Job, Outcome
 
 
 def run(job: Job) -> Outcome:
     """Train, choose among the kept weights by accuracy, score every view on the test part."""
+    validation: list[Pictures] = []
 
     def measure(method: Method, pictures: Pictures, view: str) -> dict[str, float]:
         return {"accuracy_per_image": float((decide(method, pictures, view, job.fabric) == labels_of(pictures)).mean())}
 
-    return learn(job, ("labels",), measure, lambda method, test: score(method, test, job.fabric), check)
+    def prepare(method: Method, parts: Parts) -> None:
+        check(method, parts)
+        add_generated(method, parts)
+        validation.append(parts.validation)
+
+    return learn(
+        job, ("labels",), measure, lambda method, test: score(method, test, job.fabric, validation[0]), prepare
+    )
 
 
 def check(method: Method, parts: Parts) -> None:
-    """Whether every picture has a class, and method, training and test part the same classes."""
+    """Whether every picture has a class, all parts have the same, and there is something to learn of each."""
     labelled, test = parts.train.labelled, parts.test
     for part in (labelled, parts.validation, test):
         bare = (part.labels < 0).nonzero().flatten().tolist()
@@ -36,19 +48,74 @@ def check(method: Method, parts: Parts) -> None:
     if test.classes != labelled.classes:
         told = f"{labelled.name} has {', '.join(labelled.classes)}; {test.name} has {', '.join(test.classes)}"
         raise InputError(f"classes differ: {told}", "test on data with the same classes")
+    if len(labelled.classes) < 2:
+        raise InputError(
+            f"data {labelled.name} has one class, {', '.join(labelled.classes)}", "choose data with two or more"
+        )
     if method.classes != len(labelled.classes):
         raise InputError(
             f"the method tells {method.classes} classes apart, {labelled.name} has {len(labelled.classes)}",
             f"give -o classes={len(labelled.classes)}",
         )
+    for name, count in zip(labelled.classes, counts_of(labelled), strict=True):
+        if not count:
+            raise InputError(
+                f"class {name} of data {labelled.name} has none of the {len(labelled)} labelled pictures",
+                "give a larger --labelled",
+            )
+
+
+def counts_of(pictures: Pictures) -> list[int]:
+    """How many pictures each class has."""
+    return torch.bincount(pictures.labels, minlength=len(pictures.classes)).tolist()
+
+
+def add_generated(method: Method, parts: Parts) -> None:
+    """D_aug = D_train ∪ D_gen (Section 3.1): as many drawn pictures of each class as the method's `extra` asks for.
+
+    Raises
+    ------
+    InputError
+        Too few were drawn of a class, or there are generated pictures and no `extra`, or the other way round.
+    """
+    real, drawn = parts.train.labelled, parts.train.generated
+    if (drawn is None) != (method.extra is None):
+        if drawn:
+            raise InputError("no option says how many generated pictures to add", "give -o extra=0, or more")
+        raise InputError(f"extra is {method.extra:g}, and there is no generator", "give --input generated-CLASS=ID")
+    if drawn is None:
+        return
+    counts, taken = counts_of(real), []
+    wanted = round((1 + method.extra) * max(counts))
+    for k, name in enumerate(real.classes):
+        own = (drawn.labels == k).nonzero().flatten().tolist()
+        if len(own) < wanted - counts[k]:
+            raise InputError(
+                f"class {name} wants {wanted - counts[k]} generated pictures, its generator has drawn {len(own)}",
+                f"draw more (--pictures {wanted - counts[k]}), or give a smaller extra",
+            )
+        taken += own[: wanted - counts[k]]
+    added, real = drawn.take(taken), real.without("masks", "truth")
+    parts.n["generated"] = len(added)
+    parts.train = TrainingSet(
+        replace(
+            real,
+            images=torch.cat([real.images, added.images]),
+            labels=torch.cat([real.labels, added.labels]),
+            ids=real.ids + added.ids,
+            groups=real.groups + added.groups,
+            masked=(),
+        ),
+        parts.train.unlabelled,
+    )
 
 
 @torch.inference_mode()
 def decide(method: Method, pictures: Pictures, view: str, fabric: Fabric, batch: int = 64) -> np.ndarray:
     """The most probable class of each picture by `view`, ``(N,)``."""
     method.eval()
-    found = []
-    for at in torch.arange(len(pictures)).split(batch):
+    found = [np.zeros(0, int)]
+    for at in torch.arange(len(pictures)).split(batch) if len(pictures) else ():
         images, _ = pictures.floats(at)
         with fabric.autocast():
             found.append(method.predict(images.to(fabric.device), view).argmax(1).cpu().numpy())
@@ -60,25 +127,38 @@ def labels_of(pictures: Pictures) -> np.ndarray:
     return pictures.need("labels").labels.cpu().numpy()
 
 
-def score(method: Method, test: Pictures, fabric: Fabric) -> tuple[dict[str, dict], list[dict[str, Any]]]:
-    """Accuracy and macro-F1 of every view, and the rows they come from.
+def score(
+    method: Method, test: Pictures, fabric: Fabric, validation: Pictures | None = None
+) -> tuple[dict[str, dict], list[dict[str, Any]]]:
+    """Scores of every view (`tutseg.metrics.class_scores`), and the rows they come from.
 
-    Accuracy is the mean over pictures. F1 is macro-averaged: the mean over the classes, a class that is neither there
-    nor predicted left out; its ``std`` and ``n`` are over classes too.
+    Accuracy is the mean over pictures, and that of the validation part stands beside it, since a setting must be chosen
+    by something. F1 is macro-averaged: its ``std`` and ``n`` are over classes. A class's recall is a mean over its
+    pictures, its precision over those that were told to be of it.
     """
-    from sklearn.metrics import f1_score  # loads for a second, and no other task has use for it
-
-    truth, scores, rows = labels_of(test), {}, []
+    truth, classes, scores, rows = labels_of(test), test.classes, {}, []
     for view in method.views:
         found = decide(method, test, view, fabric)
-        right = (found == truth).astype(float)
-        f1 = f1_score(truth, found, labels=np.union1d(truth, found), average=None, zero_division=0.0)
-        scores[view] = {
-            name: {averaging: {"mean": float(each.mean()), "std": float(each.std()), "n": len(each)}}
-            for name, averaging, each in (("accuracy", "per_image", right), ("f1", "macro", f1))
-        }
+        confusion = confusion_of(truth, found, len(classes))
+        values = class_scores(confusion, classes)
+        there, told = confusion.sum(1), confusion.sum(0)
+        f1 = np.array([values[f"f1 of {name}"] for name in classes])[there + told > 0]
+        scores[view] = {"accuracy": {"per_image": share(values["accuracy"], len(truth))}}
+        if validation is not None and len(validation):
+            hits = decide(method, validation, view, fabric) == labels_of(validation)
+            scores[view]["accuracy in validation"] = {"per_image": share(float(hits.mean()), len(hits))}
+        scores[view]["f1"] = {"macro": {"mean": values["f1"], "std": float(f1.std()), "n": len(f1)}}
+        for k, name in enumerate(classes):
+            for kind, n in (("precision", int(told[k])), ("recall", int(there[k]))):
+                scores[view][f"{kind} of {name}"] = {"per_image": share(values[f"{kind} of {name}"], n)}
+            scores[view][f"f1 of {name}"] = {"pooled": {"mean": values[f"f1 of {name}"], "std": 0.0, "n": 1}}
         rows += [
             {"id": name, "view": view, "label": int(label), "predicted": int(guess), "accuracy": float(label == guess)}
             for name, label, guess in zip(test.ids, truth, found, strict=True)
         ]
     return scores, rows
+
+
+def share(value: float, n: int) -> dict[str, float]:
+    """A share of n pictures, with the standard deviation of right and wrong."""
+    return {"mean": value, "std": (value * (1 - value)) ** 0.5, "n": n}

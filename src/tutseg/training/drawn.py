@@ -1,6 +1,6 @@
 """What a trial of the task "generate" has drawn, and drawing more."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,12 +12,14 @@ from torch import Tensor
 from tutseg.data.decode import read_array
 from tutseg.data.loader import Pictures
 from tutseg.data.made import check_free, is_made, save_made
-from tutseg.errors import InputError
+from tutseg.errors import InputError, unknown
+from tutseg.training.trial import Trial, make_trial, result_in
 
 if TYPE_CHECKING:
     from tutseg.methods.base import Method
 
 APART = 1_000_003  # between the first pictures of two seeds
+OF_CLASS = "generated-"  # a trial's input, with the name of the class behind it
 
 
 def generated_pictures(folder: Path, size: int | None = None) -> Pictures:
@@ -39,6 +41,45 @@ def generated_pictures(folder: Path, size: int | None = None) -> Pictures:
         )
     ids = tuple(f"{folder.name}-{path.stem}" for path in paths)
     return Pictures(images, ids, ids, f"drawn by {folder.name}")
+
+
+def drawn_for(files: Mapping[str, Path], size: int, classes: Sequence[str] = ()) -> Pictures:
+    """What the runs behind a trial's inputs have drawn: "generated", or of one class each "generated-CLASS".
+
+    Parameters
+    ----------
+    files : mapping
+        Input -> weights file in a run folder.
+    size : int
+        Height and width that are asked for.
+    classes : sequence of str
+        Those of the trial's data, which the labels count by.
+
+    Raises
+    ------
+    InputError
+        As `generated_pictures`; or a generator of another class, or of one that the data does not have.
+    """
+    if "generated" in files:
+        return generated_pictures(files["generated"].parent, size)
+    parts, labels = [], []
+    for role, file in files.items():
+        name, told = role.removeprefix(OF_CLASS), generator_of(file).only or "all"
+        if name not in classes:
+            raise unknown("class of a generator", name, classes)
+        if told != name:
+            raise InputError(f"input {role}: {file.parent} learned from class {told}", f"pin a trial of --only {name}")
+        parts.append(generated_pictures(file.parent, size))
+        labels += [classes.index(name)] * len(parts[-1])
+    ids = tuple(name for part in parts for name in part.ids)
+    name = "drawn by " + ", ".join(file.parent.name for file in files.values())
+    images = torch.cat([part.images for part in parts])
+    return Pictures(images, ids, ids, name, labels=torch.tensor(labels), classes=tuple(classes))
+
+
+def generator_of(file: Path) -> Trial:
+    """The trial behind a weights file in the folder of a finished run."""
+    return make_trial(**result_in(file.parent)["trial"])
 
 
 def drawn_picture(method: "Method", k: int, seed: int, psi: float = 1.0) -> Image.Image:

@@ -20,7 +20,7 @@ from tutseg.nets.lite0_features import features_of
 from tutseg.training.checkpoint import load_weights, save_weights
 from tutseg.training.drawn import drawn_picture, generated_pictures, sheet
 from tutseg.training.fit import TrainingSet, fit, snapshot_path, snapshot_steps
-from tutseg.training.pictures import fingerprint_of, pictures_of, split_of
+from tutseg.training.pictures import fingerprint_of, pictures_of, shown_to
 from tutseg.training.start import build_for
 from tutseg.training.tasks import Job, Outcome
 
@@ -46,12 +46,11 @@ def run(job: Job) -> Outcome:
     trial, fabric = job.trial, job.fabric
     job.report("read", 0, 1)
     whole = pictures_of(trial.data, job.root, trial.size, trial.data_options)
-    split = split_of(trial.model_copy(update={"labelled": 1.0}), whole)  # no mask is looked at
-    seen = whole.take(sorted((*split.labelled, *split.unlabelled)))
-    unseen = whole.take(sorted((*split.validation, *split.test)))
+    seen, unseen = shown_to(trial, job.root)
     if len(seen) < trial.batch:
+        of_class = f" of class {trial.only}" if trial.only else ""
         raise InputError(
-            f"data {trial.data}: {len(seen)} pictures to learn from, fewer than a batch of {trial.batch}",
+            f"data {trial.data}: {len(seen)} pictures{of_class} to learn from, fewer than a batch of {trial.batch}",
             "give it more pictures, or a smaller --batch",
         )
     job.report("read", 1, 1)

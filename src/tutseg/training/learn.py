@@ -18,10 +18,10 @@ from tutseg.methods import method_class
 from tutseg.methods.base import Method
 from tutseg.training.checkpoint import load_weights, save_weights
 from tutseg.training.doubts import NOISE, record_doubts
-from tutseg.training.drawn import generated_pictures
+from tutseg.training.drawn import drawn_for, generator_of
 from tutseg.training.evaluate import Measure, choose_weights
 from tutseg.training.fit import LeakingSet, TrainingSet, fit, snapshot_path
-from tutseg.training.pictures import check_apart, fingerprint_of, pictures_of, split_of, test_source
+from tutseg.training.pictures import check_apart, check_unseen, fingerprint_of, pictures_of, split_of, test_source
 from tutseg.training.start import build_for
 from tutseg.training.tasks import Job, Outcome, task_of
 
@@ -77,10 +77,12 @@ def read_parts(job: Job, *columns: str) -> Parts:
     if trial.noise:
         labelled, changed = with_noise(labelled, trial.noise)
         noise = {"ids": np.array(labelled.ids), "masks": labelled.masks[:, 0].numpy() > 0, "changed": changed}
-    if "generated" in job.inputs:
-        drawn = generated_pictures(job.inputs["generated"].parent, trial.size).to(device)
-        origin["drawn"] = drawn.fingerprint()[:16]
     leaks = any(trial.options.get(name) for name in method_class(trial.method).leaks)
+    if files := {role: file for role, file in job.inputs.items() if role.startswith("generated")}:
+        drawn = drawn_for(files, trial.size, labelled.classes).to(device)
+        origin["drawn"] = drawn.fingerprint()[:16]
+        for file in files.values() if not leaks else ():
+            check_unseen(generator_of(file), job.root, trial, test)
     training_set = LeakingSet if leaks else TrainingSet
     train = training_set(labelled.to(device), pictures.take(split.unlabelled).to(device), generated=drawn)
     n = {part: len(getattr(split, part)) for part in ("labelled", "unlabelled", "validation")} | {"test": len(test)}
@@ -95,7 +97,7 @@ def learn(
     columns: tuple[str, ...],
     measure: Measure,
     score: Callable[[Method, Pictures], tuple[dict[str, dict], list[dict[str, Any]]]],
-    check: Callable[[Method, Parts], None] = lambda method, parts: None,
+    prepare: Callable[[Method, Parts], None] = lambda method, parts: None,
 ) -> Outcome:
     """Train, choose among the kept weights, score every view on the test part, if there is one.
 
@@ -109,15 +111,16 @@ def learn(
         See `choose_weights`.
     score : callable
         Method and test part to the scores and rows of an `Outcome`.
-    check : callable
-        Called before training; raises an InputError where method and pictures do not go together.
+    prepare : callable
+        Called before training, and may change the training set; raises an InputError where method and pictures do not
+        go together.
     """
     trial, folder, report = job.trial, job.folder, job.report
     report("read", 0, 1)
     parts = read_parts(job, *columns)
     report("read", 1, 1)
     method = build_for(trial, job.inputs)
-    check(method, parts)
+    prepare(method, parts)
     job.begin(parts.origin)
     if parts.noise:  # kept for scoring: training sees the noisy masks alone
         atomic_write(folder / NOISE, lambda file: np.savez_compressed(file, **parts.noise))

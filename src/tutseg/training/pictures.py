@@ -10,7 +10,7 @@ from tutseg.data import DRAWN, open_source
 from tutseg.data.leaks import as_words, check_split, near_pairs, perceptual_hash
 from tutseg.data.loader import Pictures, load_pictures
 from tutseg.data.splits import Split, split_pictures
-from tutseg.errors import InputError
+from tutseg.errors import InputError, unknown
 from tutseg.files import canonical_json, sha256
 from tutseg.training.trial import FOLD, NO_TEST, Trial
 
@@ -97,6 +97,44 @@ def split_of(trial: Trial, pictures: Pictures) -> Split:
     if trial.protocol == "honest":
         check_split(split, pictures)
     return split
+
+
+def shown_to(trial: Trial, root: str | None) -> tuple[Pictures, Pictures]:
+    """What a generator's trial learns from, and what is held out of it: validation part and test fold.
+
+    Raises
+    ------
+    InputError
+        It is to learn from one class alone, and the data has no such class.
+    """
+    whole = pictures_of(trial.data, root, trial.size, trial.data_options)
+    split = split_of(trial.model_copy(update={"labelled": 1.0}), whole)  # no mask is looked at
+    parts = sorted((*split.labelled, *split.unlabelled)), sorted((*split.validation, *split.test))
+    if not trial.only:
+        return whole.take(parts[0]), whole.take(parts[1])
+    if trial.only not in whole.need("labels").classes:
+        raise unknown(f"class of data {trial.data}", trial.only, whole.classes)
+    kind = whole.classes.index(trial.only)
+    seen, unseen = (whole.take([i for i in part if whole.labels[i] == kind]) for part in parts)
+    return seen, unseen
+
+
+def check_unseen(generator: Trial, root: str | None, trial: Trial, test: Pictures) -> None:
+    """Refuse to test a trial on pictures that were shown to a generator whose pictures it learns from.
+
+    Raises
+    ------
+    InputError
+        Saying how many.
+    """
+    same = lambda options: {name: value for name, value in options.items() if name not in ("n", "size", "part")}
+    if trial.test_data or trial.data != generator.data or same(trial.data_options) != same(generator.data_options):
+        return
+    if both := {*shown_to(generator, root)[0].ids} & {*test.ids}:
+        raise InputError(
+            f"{len(both)} of the {len(test)} test pictures were shown to the generator {generator.id}",
+            "train it with this trial's data, --data-options, --fold and --protocol",
+        )
 
 
 def test_source(trial: Trial, root: str | None) -> tuple[str, str | None] | None:

@@ -49,7 +49,7 @@ INHERITED = ("net", "size", "seed")  # what a parent has from a child that is tr
 NOT_TRAINED = ("labelled", "net", "steps", "batch", "fold", "protocol", "lr", "weight_decay", "schedule", "augment",
                "evaluations", "precision", "pretrained", "test", "test_data", "test_options", "scored", "noise",
                "groups")  # fmt: skip
-OF_TASKS = {"change": ("one-image",), "pictures": ("one-image", "generate")}
+OF_TASKS = {"change": ("one-image",), "pictures": ("one-image", "generate"), "only": ("generate",)}
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from tutseg.files import file_hash, json_of, runs_folder, weights_folder
 from tutseg.methods import build_method, method_class
 from tutseg.methods.base import Method
 from tutseg.training.checkpoint import read_weights
+from tutseg.training.drawn import OF_CLASS
 from tutseg.training.trial import Trial
 from tutseg.weights import find, locate
 from tutseg.weights.cards import CARDS
@@ -71,8 +72,9 @@ def build_for(trial: Trial, inputs: dict[str, Path] | None = None) -> Method:
     inputs = inputs_of(trial) if inputs is None else inputs
     cls = method_class(trial.method)
     known = ("start", *cls.roles, *(("generated",) if "generated" in cls.streams else ()))
+    known += ("generated-CLASS",) if cls.drawn else ()
     for role in inputs:
-        if role not in known:
+        if role not in known and not (cls.drawn and role.startswith(OF_CLASS)):
             raise unknown(f"input of method {trial.method}", role, known)
     seed_everything(trial.seed % 2**32, verbose=False)
     options = {"net": trial.net, "size": trial.size, "pretrained": trial.pretrained, **trial.options}

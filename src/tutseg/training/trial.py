@@ -113,6 +113,7 @@ class Trial(BaseModel):
         "One-image methods: only so many pictures, evenly spread over the data set. Generators: how many to draw.",
         gt=0,
     )
+    only: str = _field("", "Generators: learn from the pictures of this class alone, by its name.")
     options: dict[str, Any] = _field({}, "Method option.", "-o")
     data_options: dict[str, Any] = _field({}, "Data option.", "-d")
     test_options: dict[str, Any] = _field({}, "Option of --test-data.", "-t")
