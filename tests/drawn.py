@@ -44,7 +44,7 @@ def register_tiny(monkeypatch) -> None:
 
 
 def net_for(method: str) -> str:
-    """The net "tiny", with two heads or one that takes prompts for a method that needs them; one that draws or tells."""
+    """The net "tiny", with two heads or prompts for a method that needs them; a registered one to draw or to tell."""
     needs = method_class(method).needs
     if "draw" in needs:
         return "stylegan3-s"
