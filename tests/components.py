@@ -4,8 +4,11 @@ from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
+import torch
+from drawn import tiny_generator
 
 from tutseg.data import open_source
+from tutseg.data.loader import Pictures
 from tutseg.methods.noisy_labels.dale import BELOW
 from tutseg.nets import build
 from tutseg.papers.claims import Pair, Verdict, load_claims
@@ -14,6 +17,7 @@ from tutseg.report import (
     dale_tables,
     diagrams,
     fuzzy_regions,
+    latent,
     lines,
     noise_experiment,
     omega,
@@ -172,6 +176,10 @@ def components() -> dict[str, object]:
         origin="Made up.",
     )
     scene = [*open_source("synth-wild", kind="scenes", n=2, size=64, seed=1, without=("alone",))]
+    draws = tiny_generator()
+    features = dict(zip(("real", "drawn"), torch.randn(2, 40, 8), strict=True))
+    some_ids = tuple(f"p{i}" for i in range(6))
+    pool = Pictures(torch.from_numpy(images).permute(0, 3, 1, 2), some_ids, some_ids, "made up")
     return {
         "score_table": score_table(groups(), "Dice of three methods"),
         "difference_table": difference_table(groups(), "dme-fd"),
@@ -188,6 +196,15 @@ def components() -> dict[str, object]:
                                            "Dice points, 95 % interval"),
         "cosine_matrices": statistical.cosine_matrices(near),
         "tsne": statistical.tsne(places, {name: rng.uniform(0, 1, 300) for name in places}),
+        "kimg_figure": stylegan.kimg_figure({1.0: {"net": 0.76, "training": 0.001, "blurred": 0.29},
+                                             20.0: {"net": 0.2, "training": -0.001, "blurred": 0.3}}),
+        "feature_map": stylegan.feature_map(features),
+        "apart_table": stylegan.apart_table(features, "real"),
+        "glide_tiles": latent.glide_tiles(draws, 0),
+        "gliding": latent.gliding(draws, 0, 6),
+        "neighbour_tiles": latent.neighbour_tiles(pool.take([0, 1]), pool.take(range(2, 6)), 2),
+        "walk": latent.WalkExplorer(draws, range(4)),
+        "psi": latent.psi_explorer(draws),
         "margin_figure": stylegan.margin_figure({"fine": {0: 23.0, 5: 48.0, 9: 96.0}, "naive": {0: 20.0, 9: 41.0}}),
         "robustness_figure": one_image_figures.robustness_figure(one_image(changes)),
         "evaluation_figure": one_image_figures.evaluation_figure(one_image()),

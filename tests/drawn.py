@@ -12,10 +12,12 @@ from tutseg import nets
 from tutseg.data.loader import Pictures
 from tutseg.methods import method_class
 from tutseg.methods.base import Batch, Method, Views
+from tutseg.methods.generative.equivariance import warmed
 from tutseg.methods.step import Stepper
 from tutseg.nets import Output
 from tutseg.nets.common import EncoderDecoder
 from tutseg.nets.sam import VARIANTS, Sam, Variant, make_sam
+from tutseg.nets.stylegan3 import Generator
 from tutseg.nets.two_heads import SDFHead
 from tutseg.nets.unet import UNet
 
@@ -41,6 +43,12 @@ def register_tiny(monkeypatch) -> None:
     }.items():
         monkeypatch.setitem(nets.CARDS, name, replace(known, name=name))
     monkeypatch.setitem(VARIANTS, "tiny-sam", TINY_SAM)
+
+
+def tiny_generator(size: int = 32) -> Generator:
+    """Of random weights, but it draws something."""
+    torch.manual_seed(0)
+    return warmed(Generator(size, layers=4, base=128, width=8, latent=8, half_life=50.0), batches=20)
 
 
 def net_for(method: str) -> str:

@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 import torch
 from chromium import Browser
+from drawn import tiny_generator
 
 from tutseg.errors import InputError
 from tutseg.methods.distillation.sam_kd import distillation
 from tutseg.nets import build
 from tutseg.report.explorers import RULES, FuzzyExplorer, GridExplorer, StepExplorer, ThresholdExplorer
 from tutseg.report.interactive import shown
+from tutseg.report.latent import LATTICE, WalkExplorer
 from tutseg.report.prompts import KINDS, PLACES, PromptExplorer, SoftExplorer
 from tutseg.workflow.book import faulty_loads
 
@@ -71,6 +73,10 @@ def prompts() -> PromptExplorer:
 def soft() -> SoftExplorer:
     rng = np.random.default_rng(6)
     return SoftExplorer(*rng.normal(0, 6, (2, 12, 14)), rng.uniform(-1, 1, (12, 14)))
+
+
+def walk() -> WalkExplorer:
+    return WalkExplorer(tiny_generator(), [3, 1, 4, 5])
 
 
 def by_hand(figure: ThresholdExplorer, at: int, tau: float, rule: str) -> tuple[float, float]:
@@ -232,7 +238,9 @@ def test_a_fuzzy_mask_is_that_of_equation_6(tau, criterion):
         FuzzyExplorer({"entropy": [mask]}, [mask], [mask], ["b"])
 
 
-EVERY = {"threshold": explorer, "steps": steps, "grid": grid, "prompts": prompts, "soft": soft, "fuzzy": fuzzy}
+EVERY = {
+    "threshold": explorer, "steps": steps, "grid": grid, "prompts": prompts, "soft": soft, "fuzzy": fuzzy, "walk": walk
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("figure", [make() for make in EVERY.values()], ids=EVERY)
@@ -268,7 +276,7 @@ def page(tmp_path_factory):
     assert faulty_loads(folder) == []
     browser = Browser()
     browser.open(f"file://{folder}/page.html")
-    browser.wait("document.querySelectorAll('[data-ready]').length === 6")
+    browser.wait("document.querySelectorAll('[data-ready]').length === 7")
     yield browser
     browser.close()
 
@@ -365,6 +373,18 @@ def test_a_threshold_moves_the_fuzzy_mask_as_python_says(page):
         assert assert_equal_to_python(page, 5, figure)["tau"] == pytest.approx(across, abs=0.06)
     page.keys(own + "select[name=picture]", "c")
     assert assert_equal_to_python(page, 5, figure)["picture"] == "c"
+
+
+@pytest.mark.slow
+def test_a_walk_is_led_by_its_sliders_and_by_pointing_at_the_picture(page):
+    figure, own = walk(), ".tutseg-figure:nth-of-type(7) "
+    assert assert_equal_to_python(page, 6, figure) == figure.start()
+    page.keys(own + "input[name=across]", 3 * ARROW_RIGHT)
+    page.keys(own + "input[name=down]", ARROW_RIGHT)
+    step = 100 / (LATTICE - 1)
+    assert assert_equal_to_python(page, 6, figure) == {"across": 3 * step, "down": step}
+    page.click(own + ".tutseg-pointed canvas", 0.99)
+    assert assert_equal_to_python(page, 6, figure) == {"across": 100, "down": 50}
 
 
 @pytest.mark.slow

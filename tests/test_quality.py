@@ -8,7 +8,7 @@ from torchmetrics.image.fid import FrechetInceptionDistance
 from torchmetrics.image.kid import KernelInceptionDistance
 
 from tutseg.nets.lite0_features import eye, features_of
-from tutseg.quality import closer, frechet, kernel_distance, nearest, within
+from tutseg.quality import closer, frechet, kernel_distance, nearest, told_apart, within
 
 
 @pytest.fixture(scope="module")
@@ -71,3 +71,15 @@ def test_features_follow_the_picture_and_not_its_company():
     together = features_of(pictures, batch=2)
     assert together.shape == (3, 1280) and torch.allclose(together[2:], features_of(pictures[2:]), atol=1e-4)
     assert (together[0] - together[1]).norm() > 1 and not any(p.requires_grad for p in eye().parameters())
+
+
+def test_sets_are_told_apart_by_their_neighbours(sets):
+    a, b = sets
+    both = torch.cat([a[:31], b]).double().numpy()
+    apart = np.linalg.norm(both[:, None] - both[None], axis=2)
+    np.fill_diagonal(apart, np.inf)
+    own = [(i < 31) == (apart[i].argmin() < 31) for i in range(62)]
+    assert told_apart(a, b) == told_apart(a[:31], b) == np.mean(own)
+    assert told_apart(a, a + 1000) == 1
+    draw = torch.Generator().manual_seed(2)
+    assert told_apart(*torch.randn(2, 400, 3, generator=draw)) == pytest.approx(0.5, abs=0.07)

@@ -85,3 +85,15 @@ def within(points: Tensor, support: Tensor, k: int = 3) -> Tensor:
 def closer(distances: Tensor, usual: Tensor, share: float = 0.05) -> Tensor:
     """Which distances are as small as a `share` of the usual ones: if more than the share are, there are copies."""
     return distances < usual.double().quantile(share)
+
+
+def told_apart(a: Tensor, b: Tensor) -> float:
+    """How often the nearest other point is of the same set, of as many of each (Lopez-Paz and Oquab, 2017).
+
+    One half: `a` and `b` ``(N, D)`` lie among each other. One: there is no telling a neighbour of the other set.
+    """
+    few = min(len(a), len(b))
+    both = torch.cat([a[:few], b[:few]]).double()
+    distance = torch.cdist(both, both).fill_diagonal_(torch.inf)
+    own = torch.arange(len(both)) < few
+    return (own[distance.argmin(1)] == own).double().mean().item()

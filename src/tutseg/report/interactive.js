@@ -151,6 +151,25 @@ function tutsegFigure(root, spec) {
         return { [spec.shown]: this.frames[this.place(state)] };
       },
     },
+    walk: {
+      async load() {
+        this.sheet = await decode(spec.sheet);
+        this.size = this.sheet.width / spec.lattice;
+      },
+      place: (state) => [state.across, state.down].map((way) => Math.round(way / spec.step)),
+      numbers(state) {
+        const [x, y] = this.place(state), at = y * spec.lattice + x;
+        return Object.fromEntries(Object.entries(spec.values).map(([words, column]) => [words, column[at]]));
+      },
+      panels(state) {
+        const [x, y] = this.place(state), size = this.size, out = new ImageData(size, size);
+        for (let row = 0; row < size; row++) {
+          const from = 4 * ((y * size + row) * this.sheet.width + x * size);
+          out.data.set(this.sheet.data.subarray(from, from + 4 * size), 4 * row * size);
+        }
+        return { "drawn at this place": out };
+      },
+    },
     prompts: {
       async load() {
         [this.sheet, this.picture, this.lesions] = await Promise.all([spec.sheet, spec.picture, spec.lesions].map(decode));

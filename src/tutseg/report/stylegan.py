@@ -1,14 +1,18 @@
 """What a generator does, and how good it is, in figures and tables."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
+from matplotlib.figure import Figure as Canvas
+from torch import Tensor
 
 from tutseg.methods.generative.equivariance import equivariance, warmed
 from tutseg.nets import build
 from tutseg.nets.lite0_features import NAME as FEATURES
-from tutseg.report.figure import DASHES, INK, MARKERS, legend_below, line_figure, sheet
+from tutseg.quality import frechet, kernel_distance, told_apart
+from tutseg.report.figure import DASHES, INK, MARKERS, PALETTE, legend_below, line_figure, sheet
 from tutseg.report.groups import of_spec, provenance, told
 from tutseg.report.table import Table
 from tutseg.training.evidence import View
@@ -90,3 +94,110 @@ def generators_table(folder: Path) -> Table:
 def _quality(view: View) -> tuple[str, ...]:
     kid, frechet = (view.means[name]["pooled"] for name in ("kid", "frechet"))
     return (f"{1000 * kid:.0f}", f"{frechet:.0f}", *(told(view.means[share]["per_image"]) for share in SHARES))
+
+
+def kid_of(folder: Path) -> dict[float, dict[str, float]]:
+    """KID of what generators drew after so many thousand pictures: kimg -> view -> KID; empty where there is none.
+
+    Parameters
+    ----------
+    folder : Path
+        Evidence of trials of the task "generate" on one data set.
+    """
+    if not (folder / "trials.csv").exists():
+        return {}
+    items, _ = of_spec(folder)
+    found = {
+        item.trial.steps * item.trial.batch / 1000: {
+            name: view.means["kid"]["pooled"] for name, view in item.views.items()
+        }
+        for item in items
+    }
+    return dict(sorted(found.items()))
+
+
+@line_figure
+def kimg_figure(found: Mapping[float, Mapping[str, float]]) -> tuple[Callable[[float], Canvas], str]:
+    """KID over the length of training, with the floor and with real pictures that were blurred: `kid_of`."""
+    lines = {
+        words: [1000 * kid[view] for kid in found.values()]
+        for view, words in {"net": "drawn by the generator", "blurred": "real, blurred", "training": "real"}.items()
+    }
+
+    def draw(width: float) -> Canvas:
+        figure, axes = sheet(min(width, 5), 2.8)
+        for k, (words, kids) in enumerate(lines.items()):
+            axes.plot(list(found), kids, marker=MARKERS[k], linestyle=DASHES[k], color=PALETTE[k], label=words)
+        axes.set(xscale="log", xlabel="thousand pictures shown to the discriminator", ylabel="KID × 1000")
+        axes.set_xticks(list(found), [f"{kimg:.3g}" for kimg in found])
+        axes.minorticks_off()
+        legend_below(figure, axes, width)
+        return figure
+
+    told = "; ".join(
+        f"{words}: " + ", ".join(f"{kid:.0f} at {kimg:.3g}" for kimg, kid in zip(found, kids, strict=True))
+        for words, kids in lines.items()
+    )
+    return draw, f"KID × 1000 from held-out pictures over the length of training in thousand pictures. {told}."
+
+
+def apart_table(features: Mapping[str, Tensor], among: str) -> Table:
+    """How far sets of pictures lie from one of them.
+
+    Parameters
+    ----------
+    features : mapping
+        Set -> features ``(N, D)``.
+    among : str
+        The set that all others are compared with.
+    """
+    rows = [
+        (
+            name,
+            f"{100 * told_apart(own, features[among]):.0f}",
+            f"{1000 * kernel_distance(own, features[among]):.0f}",
+            f"{frechet(own, features[among]):.0f}",
+            str(len(own)),
+        )
+        for name, own in features.items()
+        if name != among
+    ]
+    heads = ("pictures", "neighbour of the same set, %", "KID × 1000", "Fréchet", "n")
+    note = (
+        "As many pictures of either set: how often the one that is nearest to a picture is of its own set. At one half "
+        f"they cannot be told apart. Features of {FEATURES}."
+    )
+    return Table(heads, tuple(rows), f"How far from {among}", note)
+
+
+@line_figure
+def feature_map(features: Mapping[str, Tensor], seed: int = 0) -> tuple[Callable[[float], Canvas], str]:
+    """t-SNE of sets of pictures, embedded together; a marker and a colour a set.
+
+    Parameters
+    ----------
+    features : mapping
+        Set -> features ``(N, D)``.
+    seed : int
+        Of the embedding.
+    """
+    from sklearn.decomposition import PCA
+    from sklearn.manifold import TSNE
+
+    stacked = torch.cat(list(features.values())).numpy()
+    stacked = PCA(min(30, *stacked.shape), random_state=seed).fit_transform(stacked)
+    places = TSNE(perplexity=min(30, (len(stacked) - 1) / 3), init="pca", random_state=seed).fit_transform(stacked)
+    ends = np.cumsum([len(own) for own in features.values()])[:-1]
+    parts = dict(zip(features, np.split(places, ends), strict=True))
+
+    def draw(width: float) -> Canvas:
+        figure, axes = sheet(min(width, 5.5), min(width, 5.5) * 0.75)
+        for k, (name, at) in enumerate(parts.items()):
+            style = {"marker": MARKERS[k], "color": PALETTE[k], "s": 14, "alpha": 0.7, "linewidths": 0}
+            axes.scatter(*at.T, label=name, **style)
+        axes.set(xticks=[], yticks=[])
+        legend_below(figure, axes, width)
+        return figure
+
+    told = ", ".join(f"{len(at)} of {name}" for name, at in parts.items())
+    return draw, f"t-SNE of the features of pictures: {told}. How far the sets are apart says the table beside it."

@@ -6,9 +6,11 @@ latent vectors after every evaluation step.
 """
 
 import time
+from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 from torch.nn.functional import interpolate
 
 from tutseg import quality
@@ -21,6 +23,7 @@ from tutseg.training.checkpoint import load_weights, save_weights
 from tutseg.training.drawn import drawn_picture, generated_pictures, sheet
 from tutseg.training.fit import TrainingSet, fit, snapshot_path, snapshot_steps
 from tutseg.training.pictures import fingerprint_of, pictures_of, shown_to
+from tutseg.training.run import load_run
 from tutseg.training.start import build_for
 from tutseg.training.tasks import Job, Outcome
 
@@ -134,8 +137,19 @@ def told(values: np.ndarray) -> dict[str, float]:
 
 def nearest(images: torch.Tensor, others: torch.Tensor, self_too: bool) -> np.ndarray:
     """Distance of each uint8 picture ``(N, 3, S, S)`` to the nearest of others; with `self_too` the second nearest."""
+    distance = coarse_distances(images, others)
+    return distance.sort(dim=1).values[:, int(self_too and len(others) > 1)].numpy()
+
+
+def coarse_distances(images: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
+    """Root mean square differences ``(N, M)`` of uint8 pictures ``(N, 3, S, S)`` to others, at `COARSE` pixels."""
     small = [
         interpolate(each.cpu().float() / 255, (COARSE, COARSE), mode="area").flatten(1) for each in (images, others)
     ]
-    distance = torch.cdist(*small) / small[0].shape[1] ** 0.5
-    return distance.sort(dim=1).values[:, int(self_too and len(others) > 1)].numpy()
+    return torch.cdist(*small) / small[0].shape[1] ** 0.5
+
+
+def save_generator(run: Path, path: Path) -> None:
+    """Write the network of a finished run that draws, alone: a trial's input "start", and small enough to pass on."""
+    method, trial = load_run(run)
+    save_weights(path, nn.ModuleDict({"net": method.average}), {"trial": trial.id, "net": trial.net})
