@@ -27,6 +27,7 @@ from tutseg.report import dale_tables, noise_experiment
 from tutseg.report.noisy_labels import auc_table
 from tutseg.report.paper_table import paper_table
 from tutseg.report.say import say
+from tutseg.report.tables import spec_differences, spec_table
 from tutseg.training.evidence import read_evidence
 from tutseg.workflow.profiles import load_profile
 
@@ -89,7 +90,7 @@ paper_table("dale", 1, committed)
 # Drawn CT slices stand in, named as such:
 
 # %% tags=["hide-input"]
-dale_tables.stand_in(results / f"table-1-{scale}", "Drawn lungs: eight backbones")
+spec_table(results / f"table-1-{scale}", "Drawn lungs: eight backbones")
 
 # %% [markdown]
 # ## Table 2: skin and polyps
@@ -102,7 +103,7 @@ paper_table("dale", 2, committed)
 # steps" is the fair neighbour:
 
 # %% tags=["hide-input"]
-dale_tables.stand_in(results / f"table-2-{scale}", "Drawn lesions: eight backbones")
+spec_table(results / f"table-2-{scale}", "Drawn lesions: eight backbones")
 
 # %% [markdown]
 # ## Table 3: beside methods for noisy labels
@@ -114,10 +115,10 @@ paper_table("dale", 3, committed)
 # On drawn lesions with warped outlines, with the rule that the paper leaves out (small loss):
 
 # %% tags=["hide-input"]
-dale_tables.stand_in(results / f"table-3-{scale}", "Drawn lesions, warped outlines")
+spec_table(results / f"table-3-{scale}", "Drawn lesions, warped outlines")
 
 # %% tags=["hide-input"]
-dale_tables.against(results / f"table-3-{scale}", "DALE")
+spec_differences(results / f"table-3-{scale}", "DALE")
 
 # %% [markdown]
 # ## Table 4: part by part, and what our choices are worth
@@ -129,10 +130,10 @@ paper_table("dale", 4, committed)
 # On drawn lesions with warped outlines. Below the whole method stand rows that change one option each:
 
 # %% tags=["hide-input"]
-dale_tables.stand_in(results / f"table-4-{scale}", "Drawn lesions, warped outlines")
+spec_table(results / f"table-4-{scale}", "Drawn lesions, warped outlines")
 
 # %% tags=["hide-input"]
-dale_tables.against(results / f"table-4-{scale}", "AE+ER+ω+L_W")
+spec_differences(results / f"table-4-{scale}", "AE+ER+ω+L_W")
 
 # %% [markdown]
 # ## Table 5: time

@@ -23,6 +23,8 @@ from tutseg.report.tables import (
     differences_by_share,
     score_table,
     share_table,
+    spec_differences,
+    spec_table,
 )
 from tutseg.training.evidence import Finished, in_order, read_spec_evidence
 from tutseg.training.spec import read_spec
@@ -296,3 +298,13 @@ def test_contours_compare_runs_of_one_share_and_seed(monkeypatch):
     runs = [run("cps", 0.02, 0), run("cps", 0.04, 0), run("cps", 0.04, 1), run("dme-fd", 0.04, 1), run("cct", 0.08, 1)]
     assert trained.contour_sheet(runs) == ["cps", "dme-fd"]
     assert (shown[0].labelled, shown[0].seed) == (0.04, 1)
+
+
+def test_a_table_that_is_not_there_says_what_makes_it(tmp_path):
+    made = spec_table(project_root() / "results/dale/table-3-lab", "Ours")
+    assert len(made.rows) > 3 and made.heads[0] == "system"
+    assert spec_differences(project_root() / "results/dale/table-3-lab", "DALE").rows
+    (row,) = spec_table(tmp_path / "dale" / "table-3-gpu", "Ours").rows
+    assert row == ("not yet", "tutseg grid experiments/dale/table-3.yaml --scale gpu")
+    assert spec_differences(tmp_path / "dale" / "table-3-gpu", "DALE") is None
+    assert spec_table(tmp_path / "dale" / "no-such-spec", "Ours").rows == (("not yet", "nothing yet"),)

@@ -1,4 +1,4 @@
-"""DALE's tables: stand-ins on drawn pictures, what an iteration costs, and convergence against time."""
+"""DALE's costs: what an iteration takes, and convergence against time."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -9,9 +9,7 @@ from matplotlib.figure import Figure as Canvas
 from tutseg.files import csv_rows
 from tutseg.papers.tables import find_cells
 from tutseg.report.figure import DASHES, MARKERS, PALETTE, columns, legend_below, line_figure, sheet
-from tutseg.report.groups import in_groups, of_spec
 from tutseg.report.table import Table
-from tutseg.report.tables import difference_table, score_table
 from tutseg.training.evaluate import dice_of
 from tutseg.training.fit import make_fabric, snapshot_steps
 from tutseg.training.pictures import pictures_of, split_of
@@ -19,24 +17,6 @@ from tutseg.training.run import Run
 
 # Whose times Table 5 prints, by our small network of the same architecture.
 TIMED = {"xboundformer-s": "Xboundformer", "ege-unet": "EGEUNET", "swin-umamba-s": "SwinUmamba"}
-
-
-def stand_in(folder: Path, caption: str) -> Table:
-    """Our trials of a table on other data, a row an arm; which command makes them where there are none."""
-    if not (folder / "trials.csv").exists():
-        spec, scale = folder.name.rsplit("-", 1)
-        command = f"tutseg grid experiments/dale/{spec}.yaml --scale {scale}"
-        return Table(("ours", "what makes it"), (("not yet", command),), caption)
-    items, _ = of_spec(folder)
-    return score_table(in_groups(items), caption)
-
-
-def against(folder: Path, reference: str) -> Table | None:
-    """`reference` less every other arm of a stand-in; nothing where there are none."""
-    if not (folder / "trials.csv").exists():
-        return None
-    items, _ = of_spec(folder)
-    return difference_table(in_groups(items), reference)
 
 
 def printed_ratio(row: str) -> float:

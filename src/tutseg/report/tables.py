@@ -15,6 +15,7 @@ from tutseg.report.groups import (
     group_results,
     heading,
     in_groups,
+    of_spec,
     provenance,
     scale_of,
     together,
@@ -25,6 +26,7 @@ from tutseg.report.groups import (
 from tutseg.report.table import Table
 from tutseg.training.evidence import Finished, read_run, read_spec_evidence
 from tutseg.training.run import Run
+from tutseg.training.spec import spec_of
 
 
 def at_share(folder: Path, labelled: float, names: Mapping[str, str]) -> list[Group]:
@@ -44,6 +46,35 @@ def at_share(folder: Path, labelled: float, names: Mapping[str, str]) -> list[Gr
         return names.get(canonical_json(item.trial.options)) if item.trial.labelled == labelled else None
 
     return group_results(folder, name)
+
+
+def spec_table(folder: Path, caption: str) -> Table:
+    """The committed trials of a spec, a row an arm; which command makes them where there are none.
+
+    Parameters
+    ----------
+    folder : Path
+        ``results/<paper>/<spec>``, which need not be there.
+    caption : str
+        Of the table.
+    """
+    if items := _committed(folder):
+        return score_table(in_groups(items), caption)
+    spec = spec_of(folder)
+    scale = f" --scale {spec.scale}" if spec and spec.scale else ""
+    name = spec.name.removesuffix(f"-{spec.scale}") if spec else ""
+    command = f"tutseg grid experiments/{folder.parent.name}/{name}.yaml{scale}" if spec else "nothing yet"
+    return Table(("ours", "what makes it"), (("not yet", command),), caption)
+
+
+def spec_differences(folder: Path, reference: str) -> Table | None:
+    """`reference` less every other arm of the committed trials of a spec; nothing where there are none."""
+    groups = in_groups(_committed(folder))
+    return difference_table(groups, reference) if any(group.name == reference for group in groups) else None
+
+
+def _committed(folder: Path) -> list[Finished]:
+    return of_spec(folder)[0] if (folder / "trials.csv").exists() else []
 
 
 def method_table(groups: Sequence[Group], paper: str, number: int, rows: Mapping[str, str], **setting: Any) -> Table:
