@@ -18,6 +18,7 @@ from tutseg.methods.co_training import cct, gta_seg, pseudoseg, unimatch
 from tutseg.methods.co_training.ccvc import conflict_weight, cosine_discrepancy
 from tutseg.methods.co_training.cutmix import cutmix_masks, cutout_masks
 from tutseg.methods.co_training.fixmatch import confident_bce, cutmix_view, inference_logits
+from tutseg.methods.co_training.supervised import largest_region
 from tutseg.methods.step import Stepper
 from tutseg.nets import Output
 
@@ -126,6 +127,37 @@ class TestSupervised:
             assert moved == ({"decoder"} if keep else {"encoder", "decoder"})
             assert all(p.grad is not None for p in method.net.encoder.parameters())
             assert not any(module.training for module in method.eval().modules())
+
+    def test_mirrored_prediction_turns_with_the_picture(self):
+        images = torch.rand(3, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+        plain, mirrored = (build_method("supervised", net="unet-s", size=32, mirrored=m).eval() for m in (False, True))
+        mirrored.load_state_dict(plain.state_dict())
+        with torch.inference_mode():
+            for axes in ([2], [3], [2, 3]):
+                torch.testing.assert_close(mirrored.predict(images.flip(axes)), mirrored.predict(images).flip(axes))
+                assert not torch.allclose(plain.predict(images.flip(axes)), plain.predict(images).flip(axes))
+
+    def test_the_largest_region_is_that_of_a_flood_fill(self):
+        masks = torch.rand(20, 1, 12, 15, generator=torch.Generator().manual_seed(0)) < 0.4
+        for mask, kept in zip(masks[:, 0], largest_region(masks)[:, 0], strict=True):
+            left, regions = {tuple(at) for at in mask.nonzero().tolist()}, []
+            while left:
+                edge, region = [left.pop()], set()
+                while edge:
+                    y, x = edge.pop()
+                    region.add((y, x))
+                    beside = {(y - 1, x), (y + 1, x), (y, x - 1), (y, x + 1)} & left
+                    left -= beside
+                    edge += beside
+                regions.append(region)
+            found = {tuple(at) for at in kept.nonzero().tolist()}
+            assert found in regions and len(found) == max(map(len, regions))
+
+    def test_one_region_of_an_empty_prediction_is_empty(self):
+        method = build_method("supervised", net="unet-s", size=32, one_region=True).eval()
+        with torch.no_grad():
+            list(method.net.parameters())[-1].fill_(-100.0)
+            assert not method.predict(torch.rand(1, 3, 32, 32)).any()
 
 
 class TestCPS:

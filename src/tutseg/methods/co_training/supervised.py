@@ -13,12 +13,17 @@ Deviations from the authors' code
 from collections.abc import Iterable
 from typing import ClassVar, Literal
 
+import numpy as np
+import torch
+from scipy import ndimage
 from torch import Tensor, nn
 
 from tutseg.losses import bce_dice, edge_points
 from tutseg.methods.base import Batch, Progress
 from tutseg.methods.co_training.common import OneNet
 from tutseg.methods.options import checked
+
+MIRRORS = ([2], [3], [2, 3])  # axes of a batch of pictures
 
 
 class Supervised(OneNet):
@@ -39,6 +44,10 @@ class Supervised(OneNet):
     keep_statistics : bool
         Leave the encoder's batch normalisation the means and variances of its weights: for a pretrained encoder, and
         pictures to train on that look unlike those to come, as drawn ones do.
+    mirrored : bool
+        Predict the mean over a picture and its three mirror images, turned back.
+    one_region : bool
+        Predict the largest region alone, and nothing elsewhere: for pictures of one lesion each.
     """
 
     streams: ClassVar = {"labelled": 0}
@@ -51,8 +60,11 @@ class Supervised(OneNet):
         pretrained: bool = False,
         matched: Literal["steps", "epochs"] = "steps",
         keep_statistics: bool = False,
+        mirrored: bool = False,
+        one_region: bool = False,
     ) -> None:
         super().__init__()
+        self.mirrored, self.one_region = mirrored, one_region
         self.net, self.matched, self.keep_statistics = self.make_net(net, size, pretrained), matched, keep_statistics
 
     def groups(self) -> dict[str, Iterable[nn.Parameter]]:
@@ -76,3 +88,23 @@ class Supervised(OneNet):
         """L_sup of one step."""
         out, mask = self.net(batch["labelled"].image), batch["labelled"].mask
         return {"sup": out.supervise(lambda logits: bce_dice(logits, mask)), **edge_points(out.heads, mask)}
+
+    def predict(self, images: Tensor, view: str | None = None) -> Tensor:
+        """As `OneNet.predict`, with the options `mirrored` and `one_region`."""
+        predict = super().predict
+        foreground = predict(images, view)
+        if self.mirrored:
+            turned = [predict(images.flip(axes), view).flip(axes) for axes in MIRRORS]
+            foreground = torch.stack([foreground, *turned]).mean(0)
+        return foreground * largest_region(foreground >= 0.5) if self.one_region else foreground
+
+
+def largest_region(masks: Tensor) -> Tensor:
+    """The largest 4-connected region of each mask of a bool ``(B, 1, H, W)``; an empty one stays empty."""
+    kept = []
+    for mask in masks[:, 0].cpu().numpy():
+        regions, _ = ndimage.label(mask)
+        sizes = np.bincount(regions.ravel())
+        sizes[0] = 0
+        kept.append(torch.from_numpy((regions == sizes.argmax()) & mask))
+    return torch.stack(kept)[:, None].to(masks.device)
