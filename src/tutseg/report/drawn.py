@@ -21,6 +21,7 @@ def untuned(image: str) -> bool:
 
 HALVES: dict[str, Callable[[str], bool]] = {"untuned": untuned, "tuned": lambda image: not untuned(image)}
 WHOLE = "nothing: Dice %"
+PREDICTED = {"mirrored": "with mirror images", "one_region": "one region"}
 DRAWN_ONLY = "drawn pictures only, no real label"
 
 
@@ -63,15 +64,19 @@ def transfer_reading(folder: Path) -> Said:
 def pilot_table(folder: Path) -> Table:
     """The recipes among which the half that the drawing was tuned on chose, ``results/drawn/transfer-pilot``."""
     items, missing = of_spec(folder)
+    trials = {item.trial.id: item.trial for item in items}
 
     def name(item: Finished) -> str:
-        trial = item.trial
+        trial = trials.get(item.trial.inputs.get("start"), item.trial)
         rate = f"rate {trial.lr}"
         if slow := trial.groups.get("encoder"):
             rate += f", {slow['lr']} for the encoder"
         if trial.options.get("keep_statistics"):
             rate += ", its statistics kept"
-        return f"{trial.data}, {trial.augment} views, {rate}, {trial.steps} steps, {trial.size} px"
+        asked = [what for option, what in PREDICTED.items() if item.trial.options.get(option)]
+        return ", ".join(
+            [trial.data, f"{trial.augment} views", rate, f"{trial.steps} steps", f"{trial.size} px", *asked]
+        )
 
     groups = sorted(in_groups(items, name, keep=HALVES["tuned"]), key=lambda group: -group.mean)
     table = score_table(groups, "Dice on the half of ISIC 2018 that the drawing was tuned on")
