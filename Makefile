@@ -4,7 +4,7 @@ BIN := .venv/bin
 export PYTHONHASHSEED := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup book test test-slow lint bench gpu-first lock clean
+.PHONY: help setup book test test-slow lint labs lab bench gpu-first lock clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,13 @@ lint: setup ## style, formatting, pairs of notebooks, typed results
 	$(BIN)/ruff format --check .
 	$(BIN)/python -c 'import sys; from tutseg.workflow.notebooks import check_pairs; sys.exit("\n".join(check_pairs()) or 0)'
 	$(BIN)/python -c 'import sys; from tutseg.workflow.prose import check_prose; sys.exit("\n".join(check_prose()) or 0)'
+
+labs: setup ## the labs for a class: notebooks, solutions, the teacher's sheet
+	$(BIN)/tutseg labs build
+	$(BIN)/tutseg labs check
+
+lab: labs ## JupyterLab in labs/
+	$(BIN)/jupyter lab --notebook-dir labs --LabApp.default_url=/lab/tree/student
 
 bench: setup ## ratios of speed, measured in one run
 	$(BIN)/python benchmarks/run.py
