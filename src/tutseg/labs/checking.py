@@ -84,14 +84,14 @@ def same(got: Any, truth: Any, what: str, likely: Mapping[str, Any] | None = Non
         Relative and absolute tolerance.
     """
     found, wanted = _numbers(got, what), _numbers(truth, "the truth")
-    if found.shape != wanted.shape:
-        raise Wrong(f"{what}: the answer has the shape {found.shape}, and {wanted.shape} is asked for")
-    if np.allclose(found, wanted, rtol=tol, atol=tol):
+    if found.shape == wanted.shape and np.allclose(found, wanted, rtol=tol, atol=tol):
         return
     for hint, value in (likely or {}).items():
         value = _numbers(value, "a likely mistake")
         if value.shape == found.shape and np.allclose(found, value, rtol=tol, atol=tol, equal_nan=True):
             raise Wrong(f"{what}: {hint}")
+    if found.shape != wanted.shape:
+        raise Wrong(f"{what}: the answer has the shape {found.shape}, and {wanted.shape} is asked for")
     if not np.isfinite(found).all():
         raise Wrong(f"{what}: the answer is not finite; is something divided by zero, or the logarithm of zero taken?")
     told = f"{found:.6g}" if found.ndim == 0 else "the array returned"
