@@ -477,6 +477,20 @@ def test_a_run_is_done_when_its_result_is_there(tmp_path):
         run_trial(small(seed=1), None, "cpu", folder)
 
 
+def test_a_run_begun_before_trials_had_a_field_goes_on(tmp_path):
+    trial, config = small(), tmp_path / "run" / "config.json"
+    result = run_trial(trial, None, "cpu", config.parent)
+    older = json.loads(config.read_text())
+    del older["only"]
+    config.write_text(json.dumps(older))
+    (config.parent / "result.json").unlink()
+    assert run_trial(trial, None, "cpu", config.parent)["scores"] == result["scores"]
+    del older["seed"]
+    config.write_text(json.dumps(older))
+    with pytest.raises(InputError, match="holds another trial"):
+        run_trial(small(seed=1), None, "cpu", config.parent)
+
+
 def test_the_result_is_written_last(tmp_path, monkeypatch):
     from tutseg.training import learn
     from tutseg.training import run as runs

@@ -214,7 +214,7 @@ def run_trial(
         return result
     config, fields = folder / "config.json", trial.model_dump()
     if config.exists():
-        if _config(folder)[0] != fields:
+        if {**Trial(method=trial.method).model_dump(), **_config(folder)[0]} != fields:  # a field may be newer than it
             raise InputError(f"{folder} holds another trial", "choose another --out, or delete it")
     elif taken := [name for name in WRITTEN if os.path.lexists(folder / name)]:
         raise InputError(f"{folder / taken[0]} is there already, and no run's", "choose another --out")
