@@ -41,6 +41,27 @@ def test_unet_plus_plus_against_its_recursion():
         torch.testing.assert_close(said, net.auxiliary[k](node(0, 3 - k)), msg=name)
 
 
+def test_vm_unet_plus_plus_against_its_recursion():
+    """Nodes as in U-Net++, each heard at the end of its blocks; the first column is VM-UNet's encoder."""
+    torch.manual_seed(0)
+    net, x = build("vm-unetpp-s", 64).eval(), images(1, 64)
+    maps, known = [m.permute(0, 2, 3, 1) for m in net.encode(x)], {}
+    plain = build("vm-unet-s", 64).eval()
+    plain.encoder.load_state_dict(net.encoder.state_dict())
+    torch.testing.assert_close(plain.encode(x)[3].permute(0, 2, 3, 1), maps[3])
+    block, expand = (dict(zip(net.nodes, part, strict=True)) for part in (net.decoder, net.expand))
+
+    def node(i: int, j: int) -> torch.Tensor:
+        if (i, j) not in known:
+            left = [node(i, k) for k in range(j)]
+            heard = torch.cat([*left, expand[i, j](node(i + 1, j - 1))], -1) if j else maps[i]
+            known[i, j] = block[i, j](heard) if j else heard
+        return known[i, j]
+
+    assert len(net.nodes) == 6
+    torch.testing.assert_close(net(x).logits, net.head(net.final_expand(node(0, 3)).permute(0, 3, 1, 2)))
+
+
 @pytest.mark.parametrize("name", ["supervised", "dale", "gce", "mw-net", "beco", "small-loss", "cirl"])
 def test_methods_teach_the_further_heads(name):
     torch.manual_seed(0)

@@ -260,6 +260,52 @@ register(
     states=4,
 )
 register(
+    name="vm-unetpp",
+    module="tutseg.nets.vm_unet_plus_plus",
+    paper="SSGNet",
+    stride=32,
+    published_size=256,
+    published_millions=None,
+    parameters=18_537_097,
+    source="a reconstruction: nobody publishes its code; VM-UNet's encoder, U-Net++'s skips",
+)
+register(
+    name="vm-unetpp-s",
+    module="tutseg.nets.vm_unet_plus_plus",
+    paper="lab profile",
+    stride=32,
+    published_size=64,
+    published_millions=None,
+    parameters=1_193_059,
+    source="VM-UNet++ (a reconstruction) at a quarter of the width, 4 states in the place of 16",
+    embed=24,
+    states=4,
+)
+register(
+    name="medformer",
+    module="tutseg.nets.medformer",
+    paper="SSGNet",
+    stride=16,
+    published_size=256,
+    published_millions=19.19,
+    parameters=19_160_897,
+    source="Gao 2022; SSGNet's UTNetV2",
+)
+register(
+    name="medformer-s",
+    module="tutseg.nets.medformer",
+    paper="lab profile",
+    stride=16,
+    published_size=64,
+    published_millions=None,
+    parameters=718_801,
+    source="MedFormer at a quarter of the width, one block a level",
+    base=8,
+    depth=1,
+    fusion=64,
+    fusion_heads=4,
+)
+register(
     name="swin-unet",
     module="tutseg.nets.swin_unet",
     paper="DME-FD",

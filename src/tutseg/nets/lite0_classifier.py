@@ -2,6 +2,9 @@
 
 All but its last layer is as ImageNet left it; pictures smaller than 64 pixels are enlarged to that, since at 32 pixels
 its last maps would be one place.
+
+Two of timm's settings are for long trainings with a thousand classes, and are not taken: a last layer that begins the
+larger, the fewer the classes, and running means that forget a hundredth a step.
 """
 
 import timm
@@ -31,7 +34,8 @@ def build(in_size: int, classes: int = 1000, pretrained: bool = False) -> Classi
     InputError
         `pretrained` was asked for and the packaged weights are not here or damaged.
     """
-    net = timm.create_model(ENCODER, num_classes=classes)
+    net = timm.create_model(ENCODER, num_classes=classes, bn_momentum=0.1)
+    net.classifier.reset_parameters()
     if pretrained:
         last = net.classifier.state_dict(prefix="classifier.")
         load_encoder(net, imagenet_tensors() | last, FILE)
