@@ -78,13 +78,15 @@ def test_package_that_is_not_installed(monkeypatch):
         weights.read(card.name)
 
 
-def test_the_books_own_file_is_what_its_command_makes():
+@pytest.mark.parametrize("name", [card.name for card in CARDS.values() if card.place == "book"])
+def test_the_books_own_file_is_what_its_command_makes(name):
     """By the trial that its metadata name, whose scores are committed."""
-    spec = read_spec(knowledge().parent / CARDS["sam-s"].source.split()[-1])
-    _, about = read_weights(weights.find("sam-s"))
-    assert about["trial"] == spec.trials[0].id == read_spec_evidence(results_of(spec))[0].id
-    assert weights.check("sam-s") is None
-    assert "get the book's data/weights/sam-s.safetensors again" in CARDS["sam-s"].repair
+    _, _, path, *scale = CARDS[name].source.split()
+    spec = read_spec(knowledge().parent / path, *scale[1:])
+    _, about = read_weights(weights.find(name))
+    assert about["trial"] == spec.trials[-1].id == read_spec_evidence(results_of(spec))[-1].id
+    assert weights.check(name) is None
+    assert f"get the book's data/weights/{name}.safetensors again" in CARDS[name].repair
 
 
 def test_hub_repositories_are_those_of_timm():

@@ -105,6 +105,17 @@ _FILES = (
         tensors=202,
     ),
     WeightsCard(
+        name="stylegan3-lesions",
+        content="StyleGAN3-T of 65,811 weights, 20,000 pictures of drawn lesions",
+        place="book",
+        file="weights/stylegan3-lesions.safetensors",
+        source="tutseg grid experiments/ssgnet/generators.yaml --scale long",
+        licence="CC-BY-4.0",
+        sha256="40b5cdf910aa07dfc44c65efe00248cf72949d8492ee514c0d323c02869e282a",
+        size=267_608,
+        tensors=43,
+    ),
+    WeightsCard(
         name="sam-b",
         content="Segment Anything, ViT-B, SA-1B",
         place="folder",
