@@ -196,23 +196,28 @@ check("L3.6", farthest=farthest)
 # channels. There is no picture, no label and no network in this figure.
 
 # %% tags=["long", "figure"]
-from tutseg.report.lines import curves
+from tutseg.report.lab import chart
 
 descent = {}
 for channels in (4, 32, 128):
     torch.manual_seed(0)
     features = [torch.randn(2, channels, 4, 4, requires_grad=True) for _ in range(2)]
     optimiser = torch.optim.Adam(features, lr=0.2)
-    steps, values = range(short(100, 40)), []
+    steps, values = range(short(60, 30)), []
     for _ in steps:
         loss = discrepancy(*features)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
         values.append(loss.item())
-    log = {"step": torch.tensor(list(steps)), "dis": torch.tensor(values)}
-    descent[f"{channels} channels"] = [log | {"over": log["dis"] / floor(channels)}]
-curves(descent, {"dis": "$L_{dis}$", "over": "$L_{dis}$ over its floor"}, smooth=1)
+    descent[f"{channels} channels"] = (list(steps), values)
+chart(
+    descent,
+    "step",
+    "$L_{dis}$",
+    across={f"floor of {channels}": floor(channels) for channels in (4, 32, 128)},
+    logarithmic="y",
+)
 
 # %%
 met("L3.c", floor(128))
@@ -268,6 +273,8 @@ trial = make_trial(
 log = run.log()
 
 # %% tags=["long"]
+from tutseg.report.lines import curves
+
 names = {
     "sup1": "$L_{sup}$, branch 1",
     "dme1": r"$\alpha L_{DME}$, branch 1",

@@ -1,14 +1,12 @@
 """The one kind of line figure that the labs draw: a few named lines or clouds of points over one axis."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
-import numpy as np
-from matplotlib.figure import Figure as Canvas
+import matplotlib.pyplot as plt
 
-from tutseg.report.figure import DASHES, INK, MARKERS, PALETTE, legend_below, line_figure, sheet, spoken
+from tutseg.report.figure import DASHES, MARKERS, PALETTE
 
 
-@line_figure
 def chart(
     series: Mapping[str, tuple[Sequence[float], Sequence[float]]],
     x: str,
@@ -17,8 +15,8 @@ def chart(
     across: Mapping[str, float] | None = None,
     logarithmic: str = "",
     joined: bool = True,
-) -> tuple[Callable[[float], Canvas], str]:
-    """Named lines over one axis.
+) -> None:
+    """Show named lines over one axis.
 
     Parameters
     ----------
@@ -35,27 +33,18 @@ def chart(
     joined : bool
         Whether the points of a name are joined.
     """
-    points = {name: (np.asarray(px, float), np.asarray(py, float)) for name, (px, py) in series.items()}
-
-    def draw(width: float) -> Canvas:
-        figure, axis = sheet(min(width, 6.0), 3.2)
-        for i, (name, (px, py)) in enumerate(points.items()):
-            marker = MARKERS[i % 8] if len(px) < 30 else None
-            axis.plot(px, py, color=PALETTE[i % 8], ls=DASHES[i % 8] if joined else "none", marker=marker, label=name)
-        for name, height in (across or {}).items():
-            axis.axhline(height, color=INK, lw=1, ls=":", label=name)
-        if ticks:
-            axis.set_xticks(range(len(ticks)), ticks)
-        if "x" in logarithmic:
-            axis.set_xscale("log")
-        if "y" in logarithmic:
-            axis.set_yscale("log")
-        axis.set(xlabel=x, ylabel=y)
-        legend_below(figure, axis, min(width, 6.0))
-        return figure
-
-    place = lambda at: ticks[int(at)] if ticks else f"{at:.3g}"
-    told = lambda px, py: ", ".join(f"{py[i]:.3g} at {place(px[i])}" for i in sorted({0, len(px) // 2, len(px) - 1}))
-    lines = [f"{spoken(name)}: {told(*each)}" for name, each in points.items() if len(each[0])]
-    lines += [f"{spoken(name)}: {height:.3g} throughout" for name, height in (across or {}).items()]
-    return draw, f"{spoken(y)} over {spoken(x)}. {'; '.join(lines)}."
+    figure, axis = plt.subplots(figsize=(6, 3.4), layout="constrained")
+    for i, (name, (px, py)) in enumerate(series.items()):
+        marker = MARKERS[i % 8] if len(px) < 30 else None
+        axis.plot(px, py, color=PALETTE[i % 8], ls=DASHES[i % 8] if joined else "none", marker=marker, label=name)
+    for i, (name, height) in enumerate((across or {}).items()):
+        axis.axhline(height, color="#808080", lw=1.2, ls=DASHES[(i + 2) % 8], label=name)
+    if ticks:
+        axis.set_xticks(range(len(ticks)), ticks)
+    for scaled in logarithmic:
+        axis.set(**{f"{scaled}scale": "log"})
+    axis.set(xlabel=x, ylabel=y)
+    axis.grid(alpha=0.2)
+    axis.spines[["top", "right"]].set_visible(False)
+    figure.legend(loc="outside lower center", ncols=4, frameon=False, fontsize=9)
+    plt.show()
