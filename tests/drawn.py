@@ -10,7 +10,7 @@ from torch.optim import AdamW
 
 from tutseg import nets
 from tutseg.data.loader import Pictures
-from tutseg.methods import method_class
+from tutseg.methods import build_method, method_class
 from tutseg.methods.base import Batch, Method, Views
 from tutseg.methods.generative.equivariance import warmed
 from tutseg.methods.step import Stepper
@@ -76,6 +76,18 @@ def sam_file(folder: Path) -> Path:
             net = make_sam("tiny-sam", TINY_SAM.size)
             net.image_encoder.pos_embed.data.normal_(std=0.1)
         save_file({name: tensor.contiguous() for name, tensor in net.state_dict().items()}, path)
+    return path
+
+
+def labeller_file(folder: Path, net: str = "tiny", size: int = 32) -> Path:
+    """Weights of a trial of supervised training, but never trained."""
+    path = folder / f"{net}-{size}.safetensors"
+    if not path.exists():
+        with torch.random.fork_rng():
+            torch.manual_seed(8)
+            tensors = build_method("supervised", net=net, size=size).state_dict()
+        folder.mkdir(exist_ok=True)
+        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path)
     return path
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from drawn import drawn_batch, net_for, options_for, register_tiny, sam_file, stepper
+from drawn import drawn_batch, labeller_file, net_for, options_for, register_tiny, sam_file, stepper
 
 from tutseg.errors import InputError
 from tutseg.methods import CARDS, build_method, method_class
@@ -23,13 +23,15 @@ WEIGHTS: list[Path] = []  # of the run: where a "tiny-sam" lies that methods bor
 def tiny(monkeypatch, tmp_path_factory):
     register_tiny(monkeypatch)
     if not WEIGHTS:
-        WEIGHTS.append(sam_file(tmp_path_factory.mktemp("sam")))
+        WEIGHTS.append(sam_file(tmp_path_factory.mktemp("weights")))
 
 
 def built(name: str, seed: int = 0, size: int = 32, net: str = ""):
     torch.manual_seed(seed)
-    inputs = dict.fromkeys(method_class(name).roles, WEIGHTS[0])
-    return build_method(name, inputs, net=net or net_for(name), size=size, **options_for(name))
+    net, roles = net or net_for(name), method_class(name).roles
+    labeller = labeller_file(WEIGHTS[0].parent, net, size) if "labeller" in roles else None
+    inputs = {role: labeller if role == "labeller" else WEIGHTS[0] for role in roles}
+    return build_method(name, inputs, net=net, size=size, **options_for(name))
 
 
 def batch_for(name: str, labelled: int = 4, unlabelled: int = 4, size: int = 32, seed: int = 0) -> Batch:

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from drawn import drawn_pictures, net_for, options_for, register_tiny, sam_file
+from drawn import drawn_pictures, labeller_file, net_for, options_for, register_tiny, sam_file
 from PIL import Image
 
 from tutseg.data.loader import Pictures, step_indices
@@ -59,7 +59,8 @@ def trial_of(method: str = "dme-fd", **fields) -> Trial:
     }
     roles = method_class(method).roles
     if roles:
-        given["inputs"] = dict.fromkeys(roles, file_hash(sam_file(weights_folder())))
+        files = {"sam": sam_file, "labeller": labeller_file}
+        given["inputs"] = {role: file_hash(files[role](weights_folder())) for role in roles}
     return make_trial(**given | fields)
 
 
@@ -629,16 +630,20 @@ def test_ways_of_choosing_weights(tmp_path):
         return means_of(foreground(method, pictures, view, fabric), truth_of(pictures), "dice")
 
     chosen = choose_weights(method, trial, tmp_path, painted(True), painted(False), measure)
-    assert chosen["last"] == {"step": 3, "view": "left", "dice_per_image": 0, "dice_batch": 0}
+    assert chosen["last"] == {
+        "step": 3, "view": "left", "dice_per_image": 0, "dice_batch": 0, "on_validation": 0,
+    }  # fmt: skip
     assert chosen["validation"] == {
         "step": 2,
         "view": "left",
         "dice_per_image": pytest.approx(2 / 3),
         "dice_batch": pytest.approx(2 / 3),
+        "on_validation": 1,
     }
-    assert chosen["test"] == {"step": 2, "view": "all", "dice_per_image": 1, "dice_batch": 1}
+    assert chosen["test"] == {"step": 2, "view": "all", "dice_per_image": 1, "dice_batch": 1, "on_validation": 1}
     none = painted(True).take([])
-    assert set(choose_weights(method, trial, tmp_path, none, painted(False), measure)) == {"last", "test"}
+    chosen = choose_weights(method, trial, tmp_path, none, painted(False), measure)
+    assert set(chosen) == {"last", "test"} and "on_validation" not in chosen["last"]
 
 
 def test_equal_weights_are_equal_files(tmp_path):

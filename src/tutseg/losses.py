@@ -56,6 +56,47 @@ def bce_dice(logits: Tensor, target: Tensor, weight: Tensor | None = None) -> Te
     return 0.5 * (bce(logits, target, weight) + soft_dice(torch.sigmoid(logits.float()), target, weight=weight))
 
 
+def bce_plus_dice(logits: Tensor, target: Tensor, smooth: float = 1.0) -> Tensor:
+    """``BCE + Dice``, SSGNet Eq. 2-4: Dice of each picture, unsquared, then the mean over the batch.
+
+    Parameters
+    ----------
+    logits, target : Tensor
+        The same shape ``(B, 1, H, W)``; target in {0, 1}.
+    smooth : float
+        Epsilon of Eq. 3, 1 in the published code.
+    """
+    p, y = torch.sigmoid(logits.float()).flatten(1), target.float().flatten(1)
+    dice = (2 * (p * y).sum(1) + smooth) / (p.sum(1) + y.sum(1) + smooth)
+    return bce(logits, target) + 1 - dice.mean()
+
+
+def t_vmf(c: Tensor, kappa: Tensor) -> Tensor:
+    """The t-vMF similarity ``(1 + c) / (1 + kappa (1 - c)) - 1`` of a cosine `c`, in [-1, 1].
+
+    It is `c` itself at ``kappa = 0``; the larger kappa, the nearer to 1 a cosine must be for a similarity near 1.
+    """
+    return (1 + c) / (1 + kappa * (1 - c)) - 1
+
+
+def t_vmf_dice(logits: Tensor, target: Tensor, kappa: Tensor) -> Tensor:
+    """The t-vMF Dice loss of Kato and Hotta (2023): the mean over both classes of ``(1 - t_vmf(c, kappa))^2``.
+
+    `c` is the cosine between a class's map of probabilities and its map of labels, over all pixels of the batch; of a
+    class that the labels do not have it is 0.
+
+    Parameters
+    ----------
+    logits, target : Tensor
+        The same shape ``(B, 1, H, W)``; target in {0, 1}.
+    kappa : Tensor
+        ``(2,)``, of background and lesion, >= 0.
+    """
+    p, y = torch.sigmoid(logits.float()).flatten(), target.float().flatten()
+    maps, labels = torch.stack([1 - p, p]), torch.stack([1 - y, y])
+    return (1 - t_vmf(F.cosine_similarity(maps, labels), kappa)).square().mean()
+
+
 def edge_of(masks: Tensor) -> Tensor:
     """1 where the 3x3 neighbourhood of a pixel holds both labels, else 0; of the masks' shape ``(B, 1, H, W)``."""
     return F.max_pool2d(masks, 3, 1, 1) + F.max_pool2d(-masks, 3, 1, 1)

@@ -124,6 +124,54 @@ def area_scores(count: ArrayLike) -> dict[str, np.ndarray]:
     }
 
 
+def counts_from_dice(dice: float, prevalence: float, predicted: float | None = None) -> np.ndarray:
+    """The pixel counts behind a pooled Dice of the lesion, of a million pixels; `area_scores` gives every other score.
+
+    Parameters
+    ----------
+    dice : float
+        Of the lesion, in [0, 1].
+    prevalence : float
+        Share of the pixels that are lesion, in (0, 1).
+    predicted : float, optional
+        Share that is called lesion; by default as many, so that false alarms and misses are equally many.
+
+    Raises
+    ------
+    InputError
+        No masks of these sizes have that Dice.
+    """
+    predicted = prevalence if predicted is None else predicted
+    tp = dice * (prevalence + predicted) / 2
+    shares = np.array([tp, predicted - tp, prevalence - tp, 1 - prevalence - predicted + tp])
+    if (shares < 0).any():
+        raise InputError(
+            f"no masks of {prevalence:g} and {predicted:g} of the pixels have Dice {dice:g}", "give other sizes"
+        )
+    return 1e6 * shares
+
+
+def counts_from_rates(sensitivity: float, specificity: float, accuracy: float) -> np.ndarray:
+    """The pixel counts behind three pooled rates in [0, 1], of a million pixels.
+
+    Accuracy is a mean of the two others, weighted by prevalence, which therefore is
+    ``(Spe - Acc) / (Spe - Sen)``.
+
+    Raises
+    ------
+    InputError
+        Accuracy is not between the two others, or they are equal.
+    """
+    if not min(sensitivity, specificity) <= accuracy <= max(sensitivity, specificity) or sensitivity == specificity:
+        raise InputError(
+            f"accuracy {accuracy:g} does not lie between sensitivity {sensitivity:g} and specificity {specificity:g}",
+            "give three rates of one confusion matrix",
+        )
+    lesion = (specificity - accuracy) / (specificity - sensitivity)
+    tp, tn = lesion * sensitivity, (1 - lesion) * specificity
+    return 1e6 * np.array([tp, 1 - lesion - tn, lesion - tp, tn])
+
+
 def _surface(mask: np.ndarray) -> np.ndarray:
     """Coordinates ``(S, 2)`` of the pixels that erosion with the 4-neighbour cross removes."""
     m = np.pad(mask, 1)  # what lies outside the picture is background, so a lesion at the edge has a surface there

@@ -100,6 +100,12 @@ class Pictures:
                 raise InputError(f"data {self.name}: {bare} has no mask", "choose a part where all have one")
         return self
 
+    def joined(self, others: "Pictures") -> "Pictures":
+        """These and then others, with what training may see of them; truth and labels are left out."""
+        columns = {name: torch.cat([getattr(self, name), getattr(others, name)]) for name in ("images", "masks")}
+        ids, groups = self.ids + others.ids, self.groups + others.groups
+        return Pictures(ids=ids, groups=groups, name=f"{self.name} and {others.name}", **columns)
+
     def floats(self, at: Tensor) -> tuple[Tensor, Tensor | None]:
         """Images in [0, 1] and masks in {0, 1} (or None), both float32, at index tensor `at`."""
         at = at.to(self.images.device)

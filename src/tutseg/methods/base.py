@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
+from tutseg.data.loader import Pictures
 from tutseg.methods.step import Stepper
 from tutseg.nets import build
 from tutseg.weights import load_into, tensors_of
@@ -106,6 +107,7 @@ class Method(nn.Module):
     borrowed : attributes that hold `frozen` networks of such files. They are neither trained nor saved, and not there
         where the method is built to predict, so that a finished run does without the files.
     settings : optimiser settings of its parameter groups that hold unless the trial says otherwise.
+    reads : further `inputs` that a trial may give it, pictures that `prepare` puts to use.
     leaks : options that are a published code's leak: with one of them true, training hands over the masks of
         unlabelled pictures, so that what the leak is worth can be measured.
     """
@@ -118,6 +120,7 @@ class Method(nn.Module):
     roles: ClassVar[tuple[str, ...]] = ()
     borrowed: ClassVar[tuple[str, ...]] = ()
     settings: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    reads: ClassVar[tuple[str, ...]] = ()
     leaks: ClassVar[tuple[str, ...]] = ()
 
     @staticmethod
@@ -152,6 +155,19 @@ class Method(nn.Module):
             if (net := getattr(self, name, None)) is not None:
                 net.eval()
         return self
+
+    def prepare(self, train: Any, validation: Pictures) -> Any:
+        """What the method learns from, made of the training set once before the first step; here it is left as it is.
+
+        Parameters
+        ----------
+        train : tutseg.training.fit.TrainingSet
+            What training may see, on the device.
+        validation : Pictures
+            The validation part, perhaps empty. A method may set something by its score, as the published t-vMF loss
+            does; its pictures are not to be learned from.
+        """
+        return train
 
     def losses(self, batch: Batch, progress: Progress) -> dict[str, Tensor]:
         """Named, weighted scalar terms; their sum is what is minimised."""

@@ -183,6 +183,13 @@ register(
     "pixels with the largest loss are left out",
 )
 register(
+    "ssgnet",
+    "generative.ssgnet:SSGNet",
+    "semi-supervised",
+    "SSGNet (BMVC 2025)",
+    "learns drawn pictures too, labelled by the round before",
+)
+register(
     "stylegan3-t",
     "generative.stylegan3:StyleGAN3",
     "generative",

@@ -25,6 +25,9 @@ UNNAMED = {"k": 3, "reading": "paper"}
 # Options that say which file an input is; papers leave that unsaid as they do the network.
 FILES = ("sam",)
 
+# An input that every seed has of its own.
+OWN = "labeller"
+
 Setup = tuple[str, str]
 
 
@@ -88,7 +91,7 @@ def _once(group: list[Finished]) -> list[Finished]:
 
 def _of_one_file(group: list[Finished]) -> list[Finished]:
     """Those made from the same files, of several such the most."""
-    made_from = [canonical_json(item.trial.inputs) for item in group]
+    made_from = [canonical_json({**item.trial.inputs, OWN: ""}) for item in group]
     most = max(made_from, key=made_from.count)
     return [item for item, files in zip(group, made_from, strict=True) if files == most]
 

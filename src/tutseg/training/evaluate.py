@@ -67,7 +67,8 @@ def choose_weights(
     Returns
     -------
     dict
-        For each way: ``step``, ``view``, and the means on the test pictures.
+        For each way: ``step``, ``view``, the means on the test pictures, and where there is a validation part
+        ``on_validation``, the first of them there.
     """
     found, means = [], {}
     for step in snapshot_steps(trial):
@@ -77,12 +78,13 @@ def choose_weights(
             on_validation = next(iter(measure(method, validation, method.views[0]).values()))
         for view in method.views:
             means = measure(method, test, view)
-            found.append({"step": step, "view": view, "validation": on_validation, **means})
+            found.append({"step": step, "view": view, **means, "on_validation": on_validation})
     default = [row for row in found if row["view"] == method.views[0]]
     chosen = {"last": default[-1], "test": max(found, key=lambda row: row[list(means)[-1]])}
     if len(validation):
-        chosen["validation"] = max(default, key=lambda row: row["validation"])
-    return {way: {name: row[name] for name in ("step", "view", *means)} for way, row in chosen.items()}
+        chosen["validation"] = max(default, key=lambda row: row["on_validation"])
+    told = ("step", "view", *means, *(("on_validation",) if len(validation) else ()))
+    return {way: {name: row[name] for name in told} for way, row in chosen.items()}
 
 
 def score_views(method: Method, test: Pictures, fabric: Fabric) -> tuple[dict[str, dict], list[dict[str, Any]]]:

@@ -124,7 +124,10 @@ def learn(
     job.begin(parts.origin)
     if parts.noise:  # kept for scoring: training sees the noisy masks alone
         atomic_write(folder / NOISE, lambda file: np.savez_compressed(file, **parts.noise))
-    trained = fit(method, parts.train, trial, folder, job.fabric, lambda done, total: report("train", done, total))
+    train = method.prepare(parts.train, parts.validation.without("truth"))
+    if train is not parts.train:
+        parts.n["trained_on"] = len(train.labelled)
+    trained = fit(method, train, trial, folder, job.fabric, lambda done, total: report("train", done, total))
 
     started = time.perf_counter()
     report("score", 0, 2)

@@ -18,6 +18,10 @@ A spec is YAML, ``experiments/<paper>/<name>.yaml``::
 
 Besides fields of the trials, a scale may have ``options_of`` (method -> options under the block's own), ``rows`` (block
 name -> fields), ``only`` (names of the blocks that run) and ``grid`` (values in the place of the blocks' own).
+A block with ``rounds: N`` is of chains, for methods with an input "labeller" (SSGNet): each of its trials stands for
+N + 1, round 0 of supervised training with the same loss, then each round with the one before as its labeller. Its name
+may say ``{round}``.
+
 A parent's net, size and seed are its child's unless it says otherwise, and parents may have parents. A trial of no
 steps is its parent tested elsewhere, so of such a one the parent has every field but those it says itself::
 
@@ -44,11 +48,12 @@ FIELDS = {
     "maps": int,
 }  # fmt: skip
 SCALE_FIELDS = {"options_of": dict, "rows": dict, "only": list, "grid": dict}  # its others are fields of the trials
-BLOCK_FIELDS = {"name": str, "defaults": dict, "grid": dict}
+BLOCK_FIELDS = {"name": str, "rounds": int, "defaults": dict, "grid": dict}
 INHERITED = ("net", "size", "seed")  # what a parent has from a child that is trained
 NOT_TRAINED = ("labelled", "net", "steps", "batch", "fold", "protocol", "lr", "weight_decay", "schedule", "augment",
                "evaluations", "precision", "pretrained", "test", "test_data", "test_options", "scored", "noise",
                "groups")  # fmt: skip
+SHARED = ("loss", "kappa")  # options that round 0 of a chain has in common with the others
 OF_TASKS = {"change": ("one-image",), "pictures": ("one-image", "generate"), "only": ("generate",)}
 
 
@@ -210,8 +215,9 @@ def read_spec(path: Path, scale: str = "") -> Spec:
         own = _mapping(path, block.get("grid"))
         _of_one_kind(path, own.get("method"))
         for point in _points(path, {**own, **{key: value for key, value in (values or {}).items() if key in own}}):
-            trial = add({**fixed, **point})
-            rows.setdefault(trial.id, _row(path, name, trial))
+            for number, fields in enumerate(_chain(path, {**fixed, **point}, block.get("rounds", 0))):
+                trial = add(fields)
+                rows.setdefault(trial.id, _row(path, name, trial, number))
     if not trials:
         raise InputError(f"{path} lists no trial", "give it a `grid`, or `also` with blocks")
     name = "-".join(filter(None, (spec.get("name", path.stem), scale)))
@@ -222,9 +228,22 @@ def read_spec(path: Path, scale: str = "") -> Spec:
     )
 
 
-def _row(path: Path, name: str, trial: Trial) -> str:
+def _chain(path: Path, fields: dict[str, Any], rounds: int) -> list[dict[str, Any]]:
+    """Fields of the trials that a block's point stands for: itself, or round 0 and `rounds` that follow it."""
+    if not rounds:
+        return [fields]
+    options = _mapping(path, fields.get("options"))
+    inputs = _mapping(path, fields.get("inputs"))
+    first = {"loss": "bce-dice"} | {name: options[name] for name in SHARED if name in options}
+    chain = [fields | {"method": "supervised", "options": first, "inputs": {}}]
+    for number in range(1, rounds + 1):
+        chain.append(fields | {"options": {**options, "round": number}, "inputs": {**inputs, "labeller": chain[-1]}})
+    return chain
+
+
+def _row(path: Path, name: str, trial: Trial, number: int) -> str:
     try:
-        return name.format(**trial.model_dump())
+        return name.format(**trial.model_dump(), round=number)
     except (KeyError, IndexError, AttributeError, ValueError) as error:
         raise InputError(f"{path}: block name {name!r} does not fit its trials", "name fields they have") from error
 

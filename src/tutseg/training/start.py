@@ -71,7 +71,7 @@ def build_for(trial: Trial, inputs: dict[str, Path] | None = None) -> Method:
     """The trial's method with weights drawn from the trial's seed, or with those of the trial it starts from."""
     inputs = inputs_of(trial) if inputs is None else inputs
     cls = method_class(trial.method)
-    known = ("start", *cls.roles, *(("generated",) if "generated" in cls.streams else ()))
+    known = ("start", *cls.roles, *cls.reads, *(("generated",) if "generated" in cls.streams else ()))
     known += ("generated-CLASS",) if cls.drawn else ()
     for role in inputs:
         if role not in known and not (cls.drawn and role.startswith(OF_CLASS)):

@@ -11,23 +11,25 @@ Deviations from the authors' code
 """
 
 from collections.abc import Iterable
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
 from scipy import ndimage
 from torch import Tensor, nn
 
-from tutseg.losses import bce_dice, edge_points
+from tutseg.data.loader import Pictures
+from tutseg.losses import bce_dice, bce_plus_dice, edge_points
 from tutseg.methods.base import Batch, Progress
 from tutseg.methods.co_training.common import OneNet
 from tutseg.methods.options import checked
+from tutseg.methods.t_vmf import AdaptiveTvMF, Kappa
 
 MIRRORS = ([2], [3], [2, 3])  # axes of a batch of pictures
 
 
 class Supervised(OneNet):
-    """Minimise ``0.5 (BCE + Dice)`` on labelled pictures, of all heads where the network has deep supervision.
+    """Minimise a loss on labelled pictures, of all heads where the network has deep supervision.
 
     Parameters
     ----------
@@ -48,6 +50,10 @@ class Supervised(OneNet):
         Predict the mean over a picture and its three mirror images, turned back.
     one_region : bool
         Predict the largest region alone, and nothing elsewhere: for pictures of one lesion each.
+    loss : {"plain", "bce-dice", "t-vmf"}
+        ``0.5 (BCE + Dice)`` as all methods here have it, SSGNet's Eq. 4, or the t-vMF Dice loss (`AdaptiveTvMF`).
+    kappa : {"validation", "training"} or float
+        What the t-vMF loss's sharpness follows, or what it is.
     """
 
     streams: ClassVar = {"labelled": 0}
@@ -62,10 +68,14 @@ class Supervised(OneNet):
         keep_statistics: bool = False,
         mirrored: bool = False,
         one_region: bool = False,
+        loss: Literal["plain", "bce-dice", "t-vmf"] = "plain",
+        kappa: Kappa = "validation",
     ) -> None:
         super().__init__()
         self.mirrored, self.one_region = mirrored, one_region
         self.net, self.matched, self.keep_statistics = self.make_net(net, size, pretrained), matched, keep_statistics
+        self.adaptive = AdaptiveTvMF(kappa) if loss == "t-vmf" else None
+        self.plain = bce_dice if loss == "plain" else bce_plus_dice
 
     def groups(self) -> dict[str, Iterable[nn.Parameter]]:
         """Encoder and decoder, so that a pretrained encoder can learn more slowly; all at once if it has no encoder."""
@@ -84,10 +94,33 @@ class Supervised(OneNet):
                     module.eval()
         return self
 
+    def prepare(self, train: Any, validation: Pictures) -> Any:
+        """As `Method.prepare`: kappa may follow the validation part."""
+        if self.adaptive:
+            self.adaptive.watch(validation)
+        return train
+
+    @torch.no_grad()
+    def _calmly(self, images: Tensor) -> Tensor:
+        """`predict` in evaluation mode, in the middle of training."""
+        self.eval()
+        probability = self.predict(images)
+        self.train()
+        return probability
+
     def losses(self, batch: Batch, progress: Progress) -> dict[str, Tensor]:
         """L_sup of one step."""
+        if self.adaptive:
+            self.adaptive.begin(progress, self._calmly)
         out, mask = self.net(batch["labelled"].image), batch["labelled"].mask
-        return {"sup": out.supervise(lambda logits: bce_dice(logits, mask)), **edge_points(out.heads, mask)}
+        if self.adaptive:
+            self.adaptive.met(out.logits, mask)
+        loss = self.adaptive or self.plain
+        return {"sup": out.supervise(lambda logits: loss(logits, mask)), **edge_points(out.heads, mask)}
+
+    def weights(self, progress: Progress) -> dict[str, float]:
+        """Kappa of background and lesion, where the loss has one."""
+        return dict(zip(("kappa_0", "kappa_1"), self.adaptive.kappa.tolist(), strict=True)) if self.adaptive else {}
 
     def predict(self, images: Tensor, view: str | None = None) -> Tensor:
         """As `OneNet.predict`, with the options `mirrored` and `one_region`."""
