@@ -19,7 +19,10 @@ from tutseg.methods import CARDS
 from tutseg.methods.cards import MethodCard
 from tutseg.metrics import by_picture, class_scores, confusion_of
 from tutseg.nets.lite0_features import features_of
+from tutseg.papers.cells import entries
+from tutseg.report import classified
 from tutseg.training import classify
+from tutseg.training.evidence import read_spec_evidence, write_evidence
 from tutseg.training.fit import TrainingSet, make_fabric
 from tutseg.training.learn import Parts
 from tutseg.training.pictures import pictures_of, shown_to, split_of
@@ -256,3 +259,62 @@ def test_the_small_classifier_begins_with_imagenet_s_weights():
     image = (pixels % 251).view(1, 3, 128, 128).byte()
     maps = net(image.float() / 255, features=True).bottleneck
     torch.testing.assert_close(maps.mean((2, 3)), features_of(image))
+
+
+def test_settings_beside_the_paper_s_and_what_choosing_by_the_test_part_adds(ultrasound, tmp_path):
+    """Two settings of two seeds, from runs to evidence, tables and the paper's cells."""
+    fields = {"Original": {}, "Balanced Train": {"options": {"extra": 0.0}, "inputs": generators(ultrasound)}}
+    named = []
+    for name, given in fields.items():
+        for seed in (0, 1):
+            trial = trial_of(steps=10, evaluations=2, seed=seed, **given)
+            run_trial(trial, ultrasound, "cpu")
+            named.append((f"breastmnist, {name}", trial))
+    folder = write_evidence(named, tmp_path / "results/ssgnet/mine", {"": ["accuracy", "label", "predicted"]})
+    items = read_spec_evidence(folder)
+    groups = {group.name: group for group in classified.settings_of(folder, "breastmnist", "recall of malignant")}
+    assert list(groups) == list(fields)
+    for group in groups.values():
+        for item, values in zip(group.trials, group.values, strict=True):
+            known = item.default
+            assert values.mean() == pytest.approx(known.means["recall of malignant"]["per_image"], abs=1e-5)
+            others = values[np.array(list(known.images["label"].values())) == 1]  # which say nothing of this class
+            assert others == pytest.approx(values.mean())
+    for table in (classified.setting_table, classified.class_table):
+        shown = table(folder, "breastmnist")
+        assert {row[0] for row in shown.rows} == {*fields} and "not yet" not in repr(shown)
+        assert "not yet" in repr(table(tmp_path, "breastmnist"))
+    assert "81.0 | " in classified.setting_table(folder, "breastmnist").rows[0][1]
+    benign = next(row for row in classified.class_table(folder, "breastmnist").rows if row[0] == "Original")
+    assert benign[1] == "malignant (printed as benign)" and benign[3].startswith("38.0 | ")
+
+    accuracy = {(item.name, item.trial.seed): item.default.means["accuracy"]["per_image"] for item in items}
+    validated = {
+        (item.name, item.trial.seed): item.default.means[classified.IN_VALIDATION]["per_image"] for item in items
+    }
+    each = []
+    for seed in (0, 1):
+        mine = [key for key in accuracy if key[1] == seed]
+        each.append(max(accuracy[key] for key in mine) - accuracy[max(mine, key=validated.get)])
+    leak = classified.setting_leak(folder, "breastmnist")
+    assert leak.value == pytest.approx(np.mean(each), abs=1e-5) and leak.low <= leak.value <= leak.high
+    stopped = [
+        float(item.extra["test_accuracy_per_image"]) - float(item.extra["validation_accuracy_per_image"])
+        for item in items
+    ]
+    assert classified.stopping_leak(folder, "breastmnist").value == pytest.approx(np.mean(stopped))
+    (gain,) = classified.gains(folder, "breastmnist")
+    assert (gain.one, gain.other) == ("Balanced Train", "Original")
+
+    found = {
+        (e.cell.row, e.cell.setting.get("class"), e.cell.metric): e.ours
+        for number in (3, 4)
+        for e in entries("ssgnet", number, items)
+        if e.cell.setting["data"] == "breastmnist" and e.state == "ours"
+    }
+    assert {row for row, *_ in found} == {"ResNet50", "Original", "Balanced Train"}
+    recall = [item.default.means["recall of malignant"]["per_image"] for item in items if "Original" in item.name]
+    assert found["Original", "benign", "recall"].value == pytest.approx(100 * np.mean(recall))
+    macro = [item.default.means["f1"]["macro"] for item in items if "Original" in item.name]
+    ours = found["ResNet50", None, "macro_f1"]
+    assert ours.value == pytest.approx(100 * np.mean(macro)) and ours.low < ours.value < ours.high

@@ -7,7 +7,7 @@ import sys
 from decimal import Decimal
 
 import pytest
-from drawn import register_tiny
+from drawn import net_for, register_tiny
 from papers_text import numbers, numbers_of, place, sections, span_of, text_of
 
 from tutseg.data import source_names
@@ -274,8 +274,7 @@ def test_every_trial_can_be_built_or_the_paper_card_says_what_is_lacking(paper, 
         assert lacking(trial) <= load_paper(paper).lacking.keys(), trial
         if trial["method"] in METHODS and not lacking(trial):
             trained = METHODS[trial["method"]].kind != "one-image"
-            needs = method_class(trial["method"]).needs if trained else ()
-            net = {"net": "tiny-sdf" if "sdf" in needs else "tiny", "size": 32} if trained else {}
+            net = {"net": net_for(trial["method"]), "size": 32} if trained else {}
             build_method(trial["method"], **net, **set_options(trial))
     needed = {name for trial in trials.values() for name in lacking(trial)}
     assert load_paper(paper).lacking.keys() == needed, "what has been written since is no longer lacking"

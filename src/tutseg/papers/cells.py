@@ -129,17 +129,19 @@ def _measures() -> dict[tuple[str, int | None, str], str]:
 
 def score_of(cell: Cell) -> str:
     """The name in ``tutseg.metrics`` of what a column holds."""
+    if kind := load_paper(cell.paper).classes.get(cell.setting.get("data", ""), {}).get(cell.setting.get("class", "")):
+        return f"{cell.metric} of {kind}"
     known = _measures()
     measure = known.get((cell.paper, cell.table, cell.metric)) or known.get((cell.paper, None, cell.metric))
-    return measure or {"iou": "jaccard", "f1": "dice", "recall": "sensitivity"}.get(cell.metric, cell.metric)
+    return measure or {"iou": "jaccard", "f1": "dice", "recall": "sensitivity", "macro_f1": "f1"}.get(
+        cell.metric, cell.metric
+    )
 
 
 def _ours(cell: Cell, score: str, group: Sequence[Finished]) -> Ours:
     scale = 100.0 if cell.unit == "percent" else 1.0
     seeds = sorted({item.trial.seed for item in group})
-    means = np.array(
-        [np.mean([i.default.means[score]["per_image"] for i in group if i.trial.seed == s]) for s in seeds]
-    )
+    means = np.array([np.mean([mean_of(i, score) for i in group if i.trial.seed == s]) for s in seeds])
     spread = float(means.std(ddof=1)) if len(seeds) > 1 else None
     low = high = None
     by, n = "", max(item.n["test"] for item in group)
@@ -153,6 +155,12 @@ def _ours(cell: Cell, score: str, group: Sequence[Finished]) -> Ours:
         by, (low, high) = "deviations", interval_of_deviations(means, over_images, n)
     scaled = [None if number is None else float(number) * scale for number in (float(means.mean()), spread, low, high)]
     return Ours(*scaled, by=by, n_images=n, seeds=len(seeds), trials=tuple(group), score=score)
+
+
+def mean_of(item: Finished, score: str) -> float:
+    """A trial's score: its mean over pictures, or the only number there is where a score is no such mean."""
+    ways = item.default.means[score]
+    return ways["per_image"] if "per_image" in ways else next(iter(ways.values()))
 
 
 def _matrix(group: Sequence[Finished], score: str, seeds: Sequence[int]) -> np.ndarray | None:

@@ -144,6 +144,9 @@ class Paper(_Strict):
         ``stand_in`` says in what the trial differs from the paper's own.
     other : dict
         The same for further keys of a setting: key, value, fields.
+    classes : dict
+        Data set, a class as the paper calls it, and as our reader does: that whose scores stand beside the cell.
+        Of other data there are no classes to tell apart.
     readings : dict
         Where the paper, its published code and common sense disagree: reading, row, options. Each is judged by itself;
         rows that it does not name are the same in all.
@@ -163,6 +166,7 @@ class Paper(_Strict):
     methods: dict[str, dict[str, Any]]
     data: dict[str, dict[str, Any]]
     other: dict[str, dict[str, dict[str, Any]]] = {}
+    classes: dict[str, dict[str, str]] = {}
     readings: dict[str, dict[str, dict[str, Any]]] = {"": {}}
     training: dict[str, int] = {}
     lacking: dict[str, str] = {}
@@ -320,6 +324,8 @@ def trial_of(paper: str, row: str, setting: Mapping[str, str], reading: str = ""
     for part in parts:
         if "cannot" in part:
             return {"cannot": part["cannot"]}
+    if parts[0].get("method") == "classifier" and setting["data"] not in card.classes:
+        return {"cannot": "the paper's classes of this data are not among the data at hand"}
     every = [
         *card.methods.values(),
         *card.data.values(),

@@ -15,7 +15,7 @@ from tutseg.quality import frechet, kernel_distance, told_apart
 from tutseg.report.figure import DASHES, INK, MARKERS, PALETTE, legend_below, line_figure, sheet
 from tutseg.report.groups import of_spec, provenance, told
 from tutseg.report.table import Table
-from tutseg.training.evidence import View
+from tutseg.training.evidence import Finished, View
 
 SHARES = ("precision", "recall", "copies", "repeats")
 FLOORS = {"training": "real ones that it was shown", "blurred": "these without detail"}
@@ -74,14 +74,15 @@ def generators_table(folder: Path) -> Table:
         Evidence of trials of the task "generate".
     """
     items, missing = of_spec(folder)
-    items.sort(key=lambda item: (item.trial.data, item.trial.steps * item.trial.batch))
+    items = [item for item in items if "kid" in item.default.means]  # generators, and enough was held out of them
+    items.sort(key=lambda item: (_pictures(item), item.trial.steps * item.trial.batch))
     rows = []
     for k, item in enumerate(items):
-        kimg = item.trial.steps * item.trial.batch / 1000
-        rows.append((item.trial.data, "drawn", f"{kimg:.3g}", *_quality(item.views["net"]), str(item.n["test"])))
-        if k + 1 == len(items) or items[k + 1].trial.data != item.trial.data:
+        kimg, what = item.trial.steps * item.trial.batch / 1000, _pictures(item)
+        rows.append((what, "drawn", f"{kimg:.3g}", *_quality(item.views["net"]), str(item.n["test"])))
+        if k + 1 == len(items) or _pictures(items[k + 1]) != what:
             few = str(min(item.n["test"], item.n["training"]))
-            rows += [(item.trial.data, what, "–", *_quality(item.views[view]), few) for view, what in FLOORS.items()]
+            rows += [(what, floor, "–", *_quality(item.views[view]), few) for view, floor in FLOORS.items()]
     heads = ("data", "pictures", "kimg", "KID × 1000", "Fréchet", *(f"{share} %" for share in SHARES), "n")
     note = (
         f"KID and Fréchet distance from held-out pictures, on features of {FEATURES}: they are not FID, and the second "
@@ -89,6 +90,11 @@ def generators_table(folder: Path) -> Table:
         "was shown, repeats nearer to each other, than one in twenty real ones is. "
     )
     return Table(heads, tuple(rows), "What a generator draws", note + missing, provenance(items), keys=2)
+
+
+def _pictures(item: Finished) -> str:
+    """What a generator learned from: the data, and the class if it is of one."""
+    return ", ".join(filter(None, (item.trial.data, item.trial.only)))
 
 
 def _quality(view: View) -> tuple[str, ...]:

@@ -28,6 +28,7 @@ from tutseg.training.tasks import task_of
 from tutseg.training.trial import Trial, make_trial, result_in
 
 RESULTS = "results"
+RECALL = "recall of "  # and the class
 DOUBT_SCORES = "doubts.csv"  # in a run folder and in one of evidence
 PROVENANCE = ("command", "split", "tested", "device", "date", "torch", "commit", "code")
 SERIES = ("trial", "view", "score")  # the first columns of per_image.csv; the others are pictures
@@ -56,10 +57,25 @@ class View:
     images: Scores = field(default_factory=dict)
 
     def per_image(self, score: str) -> dict[str, float]:
-        """A score of every picture, empty if it is not kept; J = D / (2 - D) and HM = 1 - J of one picture are."""
+        """A score of every picture, empty if it is not kept; J = D / (2 - D) and HM = 1 - J of one picture are.
+
+        Where the true and the told class of each picture are, so is what it says of every score of a classifier
+        (`tutseg.metrics.by_picture`).
+        """
         if score not in self.images and score in _DERIVED and "dice" in self.images:
             return {image: _DERIVED[score](dice) for image, dice in self.images["dice"].items()}
+        if score not in self.images and score in self.means and {"label", "predicted"} <= self.images.keys():
+            from tutseg.metrics import by_picture  # loads scipy, for which lists do not wait
+
+            truth, found = (np.array(list(self.images[name].values())) for name in ("label", "predicted"))
+            said = by_picture(truth, found, self.classes, score)
+            return dict(zip(self.images["label"], said.tolist(), strict=True))
         return self.images.get(score, {})
+
+    @property
+    def classes(self) -> list[str]:
+        """Of a classifier, the names of what it tells apart."""
+        return [name.removeprefix(RECALL) for name in self.means if name.startswith(RECALL)]
 
 
 @dataclass(frozen=True)
