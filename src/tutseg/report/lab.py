@@ -46,5 +46,5 @@ def chart(
     axis.set(xlabel=x, ylabel=y)
     axis.grid(alpha=0.2)
     axis.spines[["top", "right"]].set_visible(False)
-    figure.legend(loc="outside lower center", ncols=4, frameon=False, fontsize=9)
+    figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=8)
     plt.show()
