@@ -1,12 +1,11 @@
 """SSGNet's classification: its Tables 3 and 4 beside ours, what each setting adds, and what two leaks add."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from tutseg.errors import InputError
-from tutseg.papers.intervals import paired_interval, t_interval
+from tutseg.papers.intervals import t_interval
 from tutseg.papers.tables import load_paper
 from tutseg.report.groups import (
     Difference,
@@ -19,13 +18,13 @@ from tutseg.report.groups import (
     told,
     told_interval,
 )
+from tutseg.report.ssgnet import choice, validated
 from tutseg.report.table import Table
 from tutseg.report.tables import printed_cell
 from tutseg.training.evidence import Finished
 
 PAPER, TABLE = "ssgnet", 4
 ORIGINAL = "Original"
-IN_VALIDATION = "accuracy in validation"
 PRINTED = {"breastmnist": {"data": "breastmnist"}, "pneumoniamnist": {"data": "chest-xray", "variant": "original"}}
 
 
@@ -45,7 +44,7 @@ def settings_of(folder: Path, data: str, score: str = "accuracy") -> list[Group]
         return []
 
     def setting(item: Finished) -> str | None:
-        mine = item.trial.method == "classifier" and item.trial.data == data
+        mine = item.trial.method == "classifier" and item.trial.data == data and not item.trial.options.get("leaky")
         return item.name.removeprefix(f"{data}, ") if mine else None
 
     return in_groups(of_spec(folder)[0], setting, score)
@@ -59,23 +58,23 @@ def _cell(group: Group) -> str:
     return f"{told(group.mean)} [{told_interval(group.values)}]"
 
 
-def _not_yet(folder: Path, data: str, caption: str) -> Table:
+def _not_yet(folder: Path, caption: str) -> Table:
     command = f"tutseg grid experiments/{folder.parent.name}/{folder.name}.yaml"
-    return Table(("setting", "ours", "what makes it"), ((data, "not yet", command),), caption)
+    return Table(("ours", "what makes it"), (("not yet", command),), caption)
 
 
 def setting_table(folder: Path, data: str) -> Table:
     """Accuracy and macro-F1 of each setting, the paper's | ours with its interval, and accuracy in validation."""
     caption = f"{data}: the paper's Table 4 | ours [95 % interval]"
     if not (groups := settings_of(folder, data)):
-        return _not_yet(folder, data, caption)
+        return _not_yet(folder, caption)
     macro = {group.name: group for group in settings_of(folder, data, "f1")}
     rows = [
         (
             group.name,
             f"{_printed(group, data, 'accuracy')} | {_cell(group)}",
             _cell(macro[group.name]),
-            told(float(np.mean([_validation(item) for item in group.trials]))),
+            told(float(validated(group).mean())),
             group.n,
         )
         for group in groups
@@ -89,7 +88,7 @@ def class_table(folder: Path, data: str) -> Table:
     """Precision, recall and F1 of each class in each setting, the paper's | ours with its interval."""
     caption = f"{data}, class by class: the paper's Table 4 | ours [95 % interval]"
     if not (groups := settings_of(folder, data)):
-        return _not_yet(folder, data, caption)
+        return _not_yet(folder, caption)
     classes = groups[0].trials[0].default.classes
     printed = load_paper(PAPER).classes.get(PRINTED.get(data, {}).get("data", ""), {})
     theirs = {ours: name for name, ours in printed.items()}
@@ -130,25 +129,16 @@ def setting_leak(folder: Path, data: str) -> Difference:
         No seed has been run in two settings.
     """
     groups = settings_of(folder, data)
-    shared = [seed for seed in (groups[0].seeds if groups else ()) if all(seed in group.seeds for group in groups)]
-    if not shared or len(groups) < 2:
+    ways = choice(groups) if len(groups) > 1 else {}
+    if not len(ways.get("test", ())):
         raise InputError(f"{folder} has no seed of {data} in several settings", "run its spec and collect it")
-
-    def chosen(by: Callable[[Finished, np.ndarray], float]) -> np.ndarray:
-        return np.stack([max(_at(groups, seed), key=lambda pair: by(*pair))[1] for seed in shared])
-
-    each = chosen(lambda _, values: values.mean()) - chosen(lambda item, _: _validation(item))
-    ends = paired_interval(each) if len(each) > 1 else t_interval(each[0])
-    return Difference("chosen by the test part", "by validation", float(each.mean()), *ends, "accuracy", data)
+    return over_seeds("chosen by the test part", ways["test"] - ways["validation"], data)
 
 
-def _at(groups: list[Group], seed: int) -> list[tuple[Finished, np.ndarray]]:
-    """Trial and scores of a seed in each setting."""
-    return [(group.trials[group.seeds.index(seed)], group.values[group.seeds.index(seed)]) for group in groups]
-
-
-def _validation(item: Finished) -> float:
-    return item.default.means[IN_VALIDATION]["per_image"]
+def over_seeds(what: str, each: np.ndarray, data: str) -> Difference:
+    """The mean of a difference from validation's choice over seeds ``(k,)``, with its interval from two on."""
+    ends = t_interval(each) if len(each) > 1 else (float("nan"), float("nan"))
+    return Difference(what, "chosen by validation", float(each.mean()), *ends, "accuracy", data)
 
 
 def stopping_leak(folder: Path, data: str) -> Difference:
@@ -158,9 +148,7 @@ def stopping_leak(folder: Path, data: str) -> Difference:
     for item in (item for group in groups for item in group.trials):
         test, validation = (float(item.extra[f"{way}_accuracy_per_image"]) for way in ("test", "validation"))
         by_seed.setdefault(item.trial.seed, []).append(test - validation)
-    means = np.array([np.mean(values) for values in by_seed.values()])
-    ends = t_interval(means) if len(means) > 1 else (float("nan"), float("nan"))
-    return Difference("stopped by the test part", "by validation", float(means.mean()), *ends, "accuracy", data)
+    return over_seeds("stopped by the test part", np.array([np.mean(values) for values in by_seed.values()]), data)
 
 
 def generator_leak(folder: Path) -> list[Difference]:

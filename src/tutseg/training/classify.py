@@ -23,7 +23,6 @@ from tutseg.training.tasks import Job, Outcome
 
 def run(job: Job) -> Outcome:
     """Train, choose among the kept weights by accuracy, score every view on the test part."""
-    validation: list[Pictures] = []
 
     def measure(method: Method, pictures: Pictures, view: str) -> dict[str, float]:
         return {"accuracy_per_image": float((decide(method, pictures, view, job.fabric) == labels_of(pictures)).mean())}
@@ -31,11 +30,8 @@ def run(job: Job) -> Outcome:
     def prepare(method: Method, parts: Parts) -> None:
         check(method, parts)
         add_generated(method, parts)
-        validation.append(parts.validation)
 
-    return learn(
-        job, ("labels",), measure, lambda method, test: score(method, test, job.fabric, validation[0]), prepare
-    )
+    return learn(job, ("labels",), measure, lambda method, test: score(method, test, job.fabric), prepare)
 
 
 def check(method: Method, parts: Parts) -> None:
@@ -114,8 +110,8 @@ def add_generated(method: Method, parts: Parts) -> None:
 def decide(method: Method, pictures: Pictures, view: str, fabric: Fabric, batch: int = 64) -> np.ndarray:
     """The most probable class of each picture by `view`, ``(N,)``."""
     method.eval()
-    found = [np.zeros(0, int)]
-    for at in torch.arange(len(pictures)).split(batch) if len(pictures) else ():
+    found = []
+    for at in torch.arange(len(pictures)).split(batch):
         images, _ = pictures.floats(at)
         with fabric.autocast():
             found.append(method.predict(images.to(fabric.device), view).argmax(1).cpu().numpy())
@@ -127,14 +123,11 @@ def labels_of(pictures: Pictures) -> np.ndarray:
     return pictures.need("labels").labels.cpu().numpy()
 
 
-def score(
-    method: Method, test: Pictures, fabric: Fabric, validation: Pictures | None = None
-) -> tuple[dict[str, dict], list[dict[str, Any]]]:
+def score(method: Method, test: Pictures, fabric: Fabric) -> tuple[dict[str, dict], list[dict[str, Any]]]:
     """Scores of every view (`tutseg.metrics.class_scores`), and the rows they come from.
 
-    Accuracy is the mean over pictures, and that of the validation part stands beside it, since a setting must be chosen
-    by something. F1 is macro-averaged: its ``std`` and ``n`` are over classes. A class's recall is a mean over its
-    pictures, its precision over those that were told to be of it.
+    Accuracy is the mean over pictures. F1 is macro-averaged: its ``std`` and ``n`` are over classes. A class's recall
+    is a mean over its pictures, its precision over those that were told to be of it.
     """
     truth, classes, scores, rows = labels_of(test), test.classes, {}, []
     for view in method.views:
@@ -144,9 +137,6 @@ def score(
         there, told = confusion.sum(1), confusion.sum(0)
         f1 = np.array([values[f"f1 of {name}"] for name in classes])[there + told > 0]
         scores[view] = {"accuracy": {"per_image": share(values["accuracy"], len(truth))}}
-        if validation is not None and len(validation):
-            hits = decide(method, validation, view, fabric) == labels_of(validation)
-            scores[view]["accuracy in validation"] = {"per_image": share(float(hits.mean()), len(hits))}
         scores[view]["f1"] = {"macro": {"mean": values["f1"], "std": float(f1.std()), "n": len(f1)}}
         for k, name in enumerate(classes):
             for kind, n in (("precision", int(told[k])), ("recall", int(there[k]))):
