@@ -84,11 +84,10 @@ def same(got: Any, truth: Any, what: str, likely: Mapping[str, Any] | None = Non
         Relative and absolute tolerance.
     """
     found, wanted = _numbers(got, what), _numbers(truth, "the truth")
-    if found.shape == wanted.shape and np.allclose(found, wanted, rtol=tol, atol=tol):
+    if _near(found, wanted, tol):
         return
     for hint, value in (likely or {}).items():
-        value = _numbers(value, "a likely mistake")
-        if value.shape == found.shape and np.allclose(found, value, rtol=tol, atol=tol, equal_nan=True):
+        if _near(found, _numbers(value, "a likely mistake"), tol):
             raise Wrong(f"{what}: {hint}")
     if found.shape != wanted.shape:
         raise Wrong(f"{what}: the answer has the shape {found.shape}, and {wanted.shape} is asked for")
@@ -96,6 +95,10 @@ def same(got: Any, truth: Any, what: str, likely: Mapping[str, Any] | None = Non
         raise Wrong(f"{what}: the answer is not finite; is something divided by zero, or the logarithm of zero taken?")
     told = f"{found:.6g}" if found.ndim == 0 else "the array returned"
     raise Wrong(f"{what}: {told} is not what counting by hand gives; work one small case out on paper")
+
+
+def _near(a: np.ndarray, b: np.ndarray, tol: float) -> bool:
+    return a.shape == b.shape and np.allclose(a, b, rtol=tol, atol=tol, equal_nan=True)
 
 
 def _numbers(value: Any, what: str) -> np.ndarray:
