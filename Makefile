@@ -40,11 +40,14 @@ lint: setup ## style, formatting, pairs of notebooks, typed results
 	$(BIN)/python -c 'import sys; from tutseg.workflow.notebooks import check_pairs; sys.exit("\n".join(check_pairs()) or 0)'
 	$(BIN)/python -c 'import sys; from tutseg.workflow.prose import check_prose; sys.exit("\n".join(check_prose()) or 0)'
 
-labs: setup ## the labs for a class: notebooks, solutions, the teacher's sheet
+labs: setup ## the labs for a class: notebooks, solutions, the teacher's sheet, a bundle for a room without network
 	$(BIN)/tutseg labs build
 	$(BIN)/tutseg labs check
+	rm -rf labs/bundle
+	$(BIN)/tutseg labs bundle
 
-lab: labs ## JupyterLab in labs/
+lab: setup ## JupyterLab in labs/
+	$(BIN)/tutseg labs build
 	$(BIN)/jupyter lab --notebook-dir labs --LabApp.default_url=/lab/tree/student
 
 bench: setup ## ratios of speed, measured in one run

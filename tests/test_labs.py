@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import matplotlib
 import numpy as np
@@ -13,11 +14,14 @@ import pytest
 from tutseg import labs as room
 from tutseg.errors import InputError
 from tutseg.labs import build, checking, sources
+from tutseg.labs.bundle import SCRIPTS, bundle
 from tutseg.labs.checking import Wrong, checks_of, fault_of, mistakes_of, names_of, same
 from tutseg.labs.sources import Lab, differences, faults_of, labs, replaced
+from tutseg.report import classroom
 
 matplotlib.use("Agg")
 LABS = labs()
+ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="module", params=LABS, ids=lambda lab: lab.name)
@@ -194,3 +198,31 @@ def test_lab_1_needs_no_torch(tmp_path):
                           env={**os.environ, "MPLBACKEND": "Agg", "TUTSEG_LAB_FAST": "1"})  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert len(re.findall(r"^L1\.\d: right\.$", done.stdout, re.MULTILINE)) == 4
+
+
+# What teachers see ----------------------------------------------------------------------------------------------------
+
+
+def test_the_pages_show_every_lab_with_goal_minutes_and_figure():
+    term, pages = classroom.term(Path()), classroom.labs(Path())
+    for lab in LABS:
+        assert f"(lab-{lab.name})" in term and f"(lab-{lab.name})=" in pages and lab.goal in pages
+        drawn = (ROOT / "labs" / "figures" / f"{lab.name}.png").exists()
+        assert (f"figures/{lab.name}.png\n:alt: {lab.alt}\n" in pages) == drawn
+        assert (ROOT / f"{lab.chapter}{'.ipynb' if lab.chapter.startswith('notebooks') else '.md'}").exists()
+        assert all(f"| {minutes} |" in pages for _, minutes in lab.parts if minutes)
+
+
+@pytest.mark.slow
+def test_a_bundle_has_no_solution_and_what_a_room_needs(tmp_path):
+    out = bundle(tmp_path / "stick")
+    assert {path.name for path in out.iterdir()} == {"tutseg", "student", "requirements.txt", *SCRIPTS}
+    assert len(list((out / "student").glob("*.ipynb"))) == len(LABS)
+    texts = [path for path in out.rglob("*") if path.suffix in (".py", ".ipynb", ".md") and "labs" in path.parts[-2:]]
+    assert not any("BEGIN SOLUTION\n" in path.read_text() for path in texts)
+    pins = (out / "requirements.txt").read_text()
+    assert "nvidia" not in pins and "jupyterlab==" in pins
+    for name in SCRIPTS:
+        assert subprocess.run(["sh", "-n", out / name], check=False).returncode == 0
+    with pytest.raises(InputError, match="exists"):
+        bundle(out)

@@ -52,6 +52,21 @@ def check(out: Out = None) -> None:
 
 
 @labs.command(
+    "bundle",
+    epilog=example("tutseg labs bundle", "tutseg labs bundle --out stick --runs"),
+    help="Write a folder for a room without a network: the package, the students' notebooks, scripts that fetch and "
+    "install what they need, and the trained runs.",
+)
+def bundle(
+    out: Annotated[Path, typer.Option(help="Folder; it must not exist yet.")] = Path("labs/bundle"),
+    runs: Annotated[bool, typer.Option("--runs", help="Run the solutions, and put their trainings in.")] = False,
+) -> None:
+    from tutseg.labs.bundle import bundle as bundled
+
+    bundled(out, runs)
+
+
+@labs.command(
     "grade",
     epilog=example("tutseg labs grade handed-in --out marks.csv", "tutseg labs grade handed-in --json"),
     help="Grade notebooks, or one folder a student: a CSV with a column a check. Each runs in a process of its own, "

@@ -8,7 +8,8 @@ import nbformat
 
 from tutseg.files import atomic_write
 from tutseg.labs.checking import mistakes_of
-from tutseg.labs.sources import Lab, differences, faults_of, folder, labs
+from tutseg.labs.sources import Lab, differences, faults_of, labs
+from tutseg.report.classroom import folder
 
 _STYLE = """body{max-width:50em;margin:2em auto;padding:0 1em;font:16px/1.5 sans-serif}
 table{border-collapse:collapse}th,td{border:1px solid #999;padding:.2em .6em;text-align:left;vertical-align:top}

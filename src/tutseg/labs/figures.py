@@ -23,8 +23,8 @@ def draw(lab: Lab) -> Path:
     return path
 
 
-def executed(lab: Lab) -> nbformat.NotebookNode:
-    """The solution with its outputs; it runs in a folder of its own, which is thrown away.
+def executed(lab: Lab, where: Path | None = None) -> nbformat.NotebookNode:
+    """The solution with its outputs; it runs in a folder of its own, which is thrown away, or in the one given.
 
     Raises
     ------
@@ -36,9 +36,9 @@ def executed(lab: Lab) -> nbformat.NotebookNode:
 
     page = nbformat.from_dict(lab.notebook)
     with tempfile.TemporaryDirectory() as scratch, kernel(lab.path.parents[1]):
-        where = {"metadata": {"path": scratch}}
+        place = {"metadata": {"path": str(where or scratch)}}
         try:
-            NotebookClient(page, kernel_name=KERNEL, timeout=None, resources=where).execute()
+            NotebookClient(page, kernel_name=KERNEL, timeout=None, resources=place).execute()
         except CellExecutionError as error:
             raise BookFailed(f"{lab.path.name}: {error.ename}: {error.evalue}") from error
     return page

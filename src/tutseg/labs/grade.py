@@ -16,7 +16,8 @@ from typing import Any
 from tutseg.errors import InputError, printable
 from tutseg.labs.checking import checks_of
 from tutseg.labs.sandbox import Heard, hear
-from tutseg.labs.sources import STUB, Lab, folder, labs, replaced, skipped
+from tutseg.labs.sources import STUB, Lab, labs, replaced, skipped
+from tutseg.report.classroom import folder
 
 SECONDS, CELL_SECONDS, MEMORY = 120.0, 20.0, 2 << 30
 LARGEST = 20 << 20  # bytes of a notebook, and of what lies beside it

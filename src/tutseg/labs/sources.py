@@ -3,14 +3,12 @@
 import re
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 import nbformat
-import yaml
 
-from tutseg.errors import InputError, unknown
-from tutseg.files import project_root
+from tutseg.errors import unknown
 from tutseg.labs.checking import checks_of
+from tutseg.report.classroom import Card, cards
 from tutseg.workflow.notebooks import CODE_WIDTH, bare
 
 MINUTES = 90  # a lab is one sitting
@@ -19,7 +17,6 @@ STUB = ("# YOUR CODE HERE", "raise NotImplementedError()")  # what nbgrader leav
 SKIPPED = {"long", "figure"}  # tags of cells that no blank needs, and that the grader does not run
 _REGION = re.compile(rf"^( *){BEGIN}\n(.*?)\n *{END}$", re.MULTILINE | re.DOTALL)
 _CHECK = re.compile(r'check\(\s*"(L\d+\.\d+)"')
-_PART = re.compile(r"^## (.+?)(?: \((\d+) min\))?$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -42,26 +39,8 @@ class Blank:
 
 
 @dataclass(frozen=True)
-class Lab:
-    """One lab: what ``labs.yaml`` says of it, and its source.
-
-    Parameters
-    ----------
-    name : str
-        "L1".
-    path : Path
-        ``labs/L1_scores.py``.
-    title, goal, chapter, needs, alt : str
-        Title, one sentence, the page of the book it belongs to, "numpy" or "torch", alternative text of its figure.
-    """
-
-    name: str
-    path: Path
-    title: str
-    goal: str
-    chapter: str
-    needs: str
-    alt: str
+class Lab(Card):
+    """One lab: its card, and its source."""
 
     @cached_property
     def notebook(self) -> nbformat.NotebookNode:
@@ -91,12 +70,6 @@ class Lab:
                 name = check_of(page.cells[below].source) if below is not None else ""
                 found.append(Blank(name, at, _dedented(region[2], region[1])))
         return found
-
-    @cached_property
-    def parts(self) -> list[tuple[str, int]]:
-        """Its headings of the second level and their minutes, 0 where none are given."""
-        text = "\n".join(cell.source for cell in self.notebook.cells if cell.cell_type == "markdown")
-        return [(title, int(minutes or 0)) for title, minutes in _PART.findall(text)]
 
     def filled(self, answers: dict[str, str]) -> nbformat.NotebookNode:
         """A copy of the solution with other lines in some blanks, by check."""
@@ -132,23 +105,9 @@ def replaced(source: str, lines: str) -> str:
     return _REGION.sub(indented, source)
 
 
-def folder() -> Path:
-    """The checkout's ``labs/``."""
-    root = project_root()
-    if root is None or not (root / "labs" / "labs.yaml").exists():
-        raise InputError(
-            "the sources of the labs are not here", "clone the repository and install it with `make setup`"
-        )
-    return root / "labs"
-
-
 def labs(names: list[str] | None = None) -> list[Lab]:
-    """The labs of ``labs.yaml``; only those meant by names such as L3, where some are given."""
-    where = folder()
-    known = {}
-    for stem, card in yaml.safe_load((where / "labs.yaml").read_text()).items():
-        name = stem.partition("_")[0]
-        known[name] = Lab(name, where / f"{stem}.py", **card)
+    """The labs; only those meant by names such as L3, where some are given."""
+    known = {name: Lab(**vars(card)) for name, card in cards().items()}
     for name in names or []:
         if name.partition("_")[0].upper() not in known:
             raise unknown("lab", name, known)
@@ -183,9 +142,8 @@ def faults_of(lab: Lab) -> list[str]:
             faults.append(f"{blank.check}: more than one region in its cell")
     if (found := [blank.check for blank in lab.blanks]) != (wanted := list(checks_of(lab.name))):
         faults.append(f"its blanks are checked by {found}, its checks are {wanted}")
-    minutes = sum(each for _, each in lab.parts)
-    if minutes != MINUTES:
-        faults.append(f"its parts take {minutes} minutes, not {MINUTES}")
+    if lab.minutes != MINUTES:
+        faults.append(f"its parts take {lab.minutes} minutes, not {MINUTES}")
     last = [title for title, _ in lab.parts[-2:]]
     if len(last) < 2 or "Free task" not in last[0] or last[1] != "Rubric":
         faults.append("its last two parts are not a free task and the rubric")

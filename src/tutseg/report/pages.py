@@ -229,6 +229,17 @@ def runtimes(executed: Path) -> str:
     return table(heads, rows, right=(2, 3))
 
 
+def _classroom(what: str) -> Callable[[Path], str]:
+    """A part made by `tutseg.report.classroom`."""
+
+    def part(folder: Path) -> str:
+        from tutseg.report import classroom
+
+        return getattr(classroom, what)(folder)
+
+    return part
+
+
 GENERATED: dict[str, Callable[[Path], str]] = {
     "datasets": datasets,
     "readers": readers,
@@ -256,5 +267,7 @@ GENERATED: dict[str, Callable[[Path], str]] = {
             "audit-candidates",
         )
     },
+    "labs-term": _classroom("term"),
+    "labs": _classroom("labs"),
     "runtimes": runtimes,
 }
