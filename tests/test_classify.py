@@ -21,9 +21,9 @@ from tutseg.metrics import by_picture, class_scores, confusion_of
 from tutseg.nets.lite0_features import features_of
 from tutseg.papers.cells import entries
 from tutseg.report import classified
-from tutseg.training import classify
+from tutseg.training import classify, learn
 from tutseg.training.evidence import read_spec_evidence, write_evidence
-from tutseg.training.fit import TrainingSet, make_fabric
+from tutseg.training.fit import TrainingSet, fit, make_fabric
 from tutseg.training.learn import Parts
 from tutseg.training.pictures import pictures_of, shown_to, split_of
 from tutseg.training.run import load_run, run_trial
@@ -188,16 +188,18 @@ def generators(root: str, pictures: int = 40, **fields) -> dict[str, str]:
 
 def test_drawn_pictures_of_each_class_join_the_real_ones(ultrasound, tmp_path, monkeypatch):
     seen = []
-    monkeypatch.setattr(classify, "TrainingSet", lambda *parts: seen.append(parts[0]) or TrainingSet(*parts))
+    monkeypatch.setattr(
+        learn, "fit", lambda method, train, *rest: seen.append(train.labelled) or fit(method, train, *rest)
+    )
     inputs = generators(ultrasound)
     trial = trial_of(steps=2, options={"extra": 0.5}, inputs=inputs)
     result = run_trial(trial, ultrasound, "cpu", tmp_path / "run")
     (learned,) = seen
     drawn = [name.startswith(tuple(inputs.values())) for name in learned.ids]
     real = learned.take([i for i, known in enumerate(drawn) if not known])
-    largest = max(classify.counts_of(real))
-    assert classify.counts_of(learned) == [round(1.5 * largest)] * 2 and learned.masks is None
-    assert result["n"]["generated"] == sum(drawn) == len(learned) - result["n"]["labelled"]
+    largest = max(real.counts())
+    assert learned.counts() == [round(1.5 * largest)] * 2 and learned.masks is None
+    assert result["n"]["trained_on"] == len(learned) == sum(drawn) + result["n"]["labelled"]
     for name, label, known in zip(learned.ids, learned.labels.tolist(), drawn, strict=True):
         if known:
             assert name.startswith(inputs[f"generated-{learned.classes[label]}"])

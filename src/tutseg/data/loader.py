@@ -79,6 +79,10 @@ class Pictures:
         """The part that has masks, or all where all are alike."""
         return self.take([i for i, known in enumerate(self.masked) if known]) if self.masked else self
 
+    def counts(self) -> list[int]:
+        """How many pictures each class has."""
+        return torch.bincount(self.labels, minlength=len(self.classes)).tolist()
+
     def to(self, device: torch.device | str) -> "Pictures":
         """The same pictures on another device."""
         return replace(self, **self._each(lambda tensor: tensor.to(device)))
@@ -101,10 +105,12 @@ class Pictures:
         return self
 
     def joined(self, others: "Pictures") -> "Pictures":
-        """These and then others, with what training may see of them; truth and labels are left out."""
-        columns = {name: torch.cat([getattr(self, name), getattr(others, name)]) for name in ("images", "masks")}
+        """These and then others, with what training may see of both; the truth is left out."""
+        each = {name: [getattr(part, name) for part in (self, others)] for name in ("images", "masks", "labels")}
+        columns = {name: torch.cat(both) for name, both in each.items() if not any(part is None for part in both)}
         ids, groups = self.ids + others.ids, self.groups + others.groups
-        return Pictures(ids=ids, groups=groups, name=f"{self.name} and {others.name}", **columns)
+        classes = self.classes if "labels" in columns else ()
+        return Pictures(ids=ids, groups=groups, name=f"{self.name} and {others.name}", classes=classes, **columns)
 
     def floats(self, at: Tensor) -> tuple[Tensor, Tensor | None]:
         """Images in [0, 1] and masks in {0, 1} (or None), both float32, at index tensor `at`."""

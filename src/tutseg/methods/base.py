@@ -101,22 +101,22 @@ class Method(nn.Module):
         pasting one picture into another; None for no such draw.
     views : names `predict` accepts; the first is the default, and what the paper evaluates is named in the file.
     needs : what its network must give beyond logits, as `tutseg.nets.cards.NetCard.gives` names it.
-    drawn : whether it reads pictures that generators of one class have drawn, by the inputs "generated-CLASS".
     roles : the trial's `inputs` that it reads. Its ``__init__`` then has ``inputs=None``: role -> weights file, and
         None where the method is built to predict.
     borrowed : attributes that hold `frozen` networks of such files. They are neither trained nor saved, and not there
         where the method is built to predict, so that a finished run does without the files.
     settings : optimiser settings of its parameter groups that hold unless the trial says otherwise.
-    reads : further `inputs` that a trial may give it, pictures that `prepare` puts to use.
+    reads : further `inputs` that a trial may give it, pictures that `prepare` puts to use: "generated", or of one class
+        "generated-CLASS".
     leaks : options that are a published code's leak: with one of them true, training hands over the masks of
-        unlabelled pictures, so that what the leak is worth can be measured.
+        unlabelled pictures, and takes drawn ones of generators that were shown the test part, so that what the leak is
+        worth can be measured.
     """
 
     streams: ClassVar[Mapping[str, int]] = {"labelled": 0, "unlabelled": 0}
     partners: ClassVar[int | None] = None
     views: ClassVar[tuple[str, ...]] = ("net",)
     needs: ClassVar[tuple[str, ...]] = ()
-    drawn: ClassVar[bool] = False
     roles: ClassVar[tuple[str, ...]] = ()
     borrowed: ClassVar[tuple[str, ...]] = ()
     settings: ClassVar[Mapping[str, Mapping[str, Any]]] = {}

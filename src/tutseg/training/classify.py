@@ -1,11 +1,9 @@
 """The task "classify": train on one part of a data set, score classes on another.
 
 A method of the kind "classifier" has `classes`, how many there are (an option, since it is built without the data). Its
-losses read labels, and its `predict` gives each picture's class probabilities ``(B, classes)``. Generated pictures of
-a class, ``inputs: {generated-CLASS: ID}``, join the labelled ones as its option `extra` says.
+losses read labels, and its `predict` gives each picture's class probabilities ``(B, classes)``.
 """
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +14,6 @@ from tutseg.data.loader import Pictures
 from tutseg.errors import InputError
 from tutseg.methods.base import Method
 from tutseg.metrics import class_scores, confusion_of
-from tutseg.training.fit import TrainingSet
 from tutseg.training.learn import Parts, learn
 from tutseg.training.tasks import Job, Outcome
 
@@ -27,11 +24,7 @@ def run(job: Job) -> Outcome:
     def measure(method: Method, pictures: Pictures, view: str) -> dict[str, float]:
         return {"accuracy_per_image": float((decide(method, pictures, view, job.fabric) == labels_of(pictures)).mean())}
 
-    def prepare(method: Method, parts: Parts) -> None:
-        check(method, parts)
-        add_generated(method, parts)
-
-    return learn(job, ("labels",), measure, lambda method, test: score(method, test, job.fabric), prepare)
+    return learn(job, ("labels",), measure, lambda method, test: score(method, test, job.fabric), check)
 
 
 def check(method: Method, parts: Parts) -> None:
@@ -53,57 +46,12 @@ def check(method: Method, parts: Parts) -> None:
             f"the method tells {method.classes} classes apart, {labelled.name} has {len(labelled.classes)}",
             f"give -o classes={len(labelled.classes)}",
         )
-    for name, count in zip(labelled.classes, counts_of(labelled), strict=True):
+    for name, count in zip(labelled.classes, labelled.counts(), strict=True):
         if not count:
             raise InputError(
                 f"class {name} of data {labelled.name} has none of the {len(labelled)} labelled pictures",
                 "give a larger --labelled",
             )
-
-
-def counts_of(pictures: Pictures) -> list[int]:
-    """How many pictures each class has."""
-    return torch.bincount(pictures.labels, minlength=len(pictures.classes)).tolist()
-
-
-def add_generated(method: Method, parts: Parts) -> None:
-    """D_aug = D_train ∪ D_gen (Section 3.1): as many drawn pictures of each class as the method's `extra` asks for.
-
-    Raises
-    ------
-    InputError
-        Too few were drawn of a class, or there are generated pictures and no `extra`, or the other way round.
-    """
-    real, drawn = parts.train.labelled, parts.train.generated
-    if (drawn is None) != (method.extra is None):
-        if drawn:
-            raise InputError("no option says how many generated pictures to add", "give -o extra=0, or more")
-        raise InputError(f"extra is {method.extra:g}, and there is no generator", "give --input generated-CLASS=ID")
-    if drawn is None:
-        return
-    counts, taken = counts_of(real), []
-    wanted = round((1 + method.extra) * max(counts))
-    for k, name in enumerate(real.classes):
-        own = (drawn.labels == k).nonzero().flatten().tolist()
-        if len(own) < wanted - counts[k]:
-            raise InputError(
-                f"class {name} wants {wanted - counts[k]} generated pictures, its generator has drawn {len(own)}",
-                f"draw more (--pictures {wanted - counts[k]}), or give a smaller extra",
-            )
-        taken += own[: wanted - counts[k]]
-    added, real = drawn.take(taken), real.without("masks", "truth")
-    parts.n["generated"] = len(added)
-    parts.train = TrainingSet(
-        replace(
-            real,
-            images=torch.cat([real.images, added.images]),
-            labels=torch.cat([real.labels, added.labels]),
-            ids=real.ids + added.ids,
-            groups=real.groups + added.groups,
-            masked=(),
-        ),
-        parts.train.unlabelled,
-    )
 
 
 @torch.inference_mode()

@@ -97,7 +97,7 @@ def learn(
     columns: tuple[str, ...],
     measure: Measure,
     score: Callable[[Method, Pictures], tuple[dict[str, dict], list[dict[str, Any]]]],
-    prepare: Callable[[Method, Parts], None] = lambda method, parts: None,
+    check: Callable[[Method, Parts], None] = lambda method, parts: None,
 ) -> Outcome:
     """Train, choose among the kept weights, score every view on the test part, if there is one.
 
@@ -111,22 +111,21 @@ def learn(
         See `choose_weights`.
     score : callable
         Method and test part to the scores and rows of an `Outcome`.
-    prepare : callable
-        Called before training, and may change the training set; raises an InputError where method and pictures do not
-        go together.
+    check : callable
+        Called before training; raises an InputError where method and pictures do not go together.
     """
     trial, folder, report = job.trial, job.folder, job.report
     report("read", 0, 1)
     parts = read_parts(job, *columns)
     report("read", 1, 1)
     method = build_for(trial, job.inputs)
-    prepare(method, parts)
-    job.begin(parts.origin)
-    if parts.noise:  # kept for scoring: training sees the noisy masks alone
-        atomic_write(folder / NOISE, lambda file: np.savez_compressed(file, **parts.noise))
+    check(method, parts)
     train = method.prepare(parts.train, parts.validation.without("truth"))
     if train is not parts.train:
         parts.n["trained_on"] = len(train.labelled)
+    job.begin(parts.origin)
+    if parts.noise:  # kept for scoring: training sees the noisy masks alone
+        atomic_write(folder / NOISE, lambda file: np.savez_compressed(file, **parts.noise))
     trained = fit(method, train, trial, folder, job.fabric, lambda done, total: report("train", done, total))
 
     started = time.perf_counter()

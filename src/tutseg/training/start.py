@@ -72,9 +72,8 @@ def build_for(trial: Trial, inputs: dict[str, Path] | None = None) -> Method:
     inputs = inputs_of(trial) if inputs is None else inputs
     cls = method_class(trial.method)
     known = ("start", *cls.roles, *cls.reads, *(("generated",) if "generated" in cls.streams else ()))
-    known += ("generated-CLASS",) if cls.drawn else ()
     for role in inputs:
-        if role not in known and not (cls.drawn and role.startswith(OF_CLASS)):
+        if role not in known and not (f"{OF_CLASS}CLASS" in known and role.startswith(OF_CLASS)):
             raise unknown(f"input of method {trial.method}", role, known)
     seed_everything(trial.seed % 2**32, verbose=False)
     options = {"net": trial.net, "size": trial.size, "pretrained": trial.pretrained, **trial.options}

@@ -2,7 +2,7 @@
 
 Section 3.2 trains ResNet-50 by Eq. 2, binary cross-entropy; with two logits that is the cross-entropy of their softmax,
 which serves any number of classes. Each class has a generator of its own, so what it draws is labelled by design, and
-there are no pseudo-labels: drawn pictures join the real ones (`tutseg.training.classify`), step for step the same.
+there are no pseudo-labels: drawn pictures join the real ones.
 
 Table 4's settings are one option, `extra`: none (Original), 0 (Balanced Train), 0.2 and 0.5 (+20 % and +50 % of the
 balanced class size).
@@ -16,11 +16,14 @@ Deviations from the authors' code
 - Weights are the last ones; what stopping early by validation gives is measured beside them.
 """
 
-from typing import ClassVar
+from dataclasses import replace
+from typing import Any, ClassVar
 
 import torch.nn.functional as F
 from torch import Tensor
 
+from tutseg.data.loader import Pictures
+from tutseg.errors import InputError
 from tutseg.methods.base import Batch, Method, Progress
 from tutseg.methods.options import NotNegative, Several, checked
 from tutseg.nets import build
@@ -48,7 +51,7 @@ class Classifier(Method):
 
     streams: ClassVar = {"labelled": 0}
     needs: ClassVar = ("classify",)
-    drawn: ClassVar = True
+    reads: ClassVar = ("generated-CLASS",)
     leaks: ClassVar = ("leaky",)
 
     @checked
@@ -64,6 +67,33 @@ class Classifier(Method):
         super().__init__()
         self.net = build(net, size, pretrained, classes=classes)
         self.classes, self.extra, self.leaky = classes, extra, leaky
+
+    def prepare(self, train: Any, validation: Pictures) -> Any:
+        """``D_aug = D_train + D_gen`` (section 3.1): as many drawn pictures of each class as `extra` asks for.
+
+        Raises
+        ------
+        InputError
+            Too few were drawn of a class, or there are drawn pictures and no `extra`, or the other way round.
+        """
+        real, drawn = train.labelled, train.generated
+        if self.extra is None:
+            if drawn:
+                raise InputError("no option says how many generated pictures to add", "give -o extra=0, or more")
+            return train
+        if not drawn:
+            raise InputError(f"extra is {self.extra:g}, and there is no generator", "give --input generated-CLASS=ID")
+        counts, taken = real.counts(), []
+        wanted = round((1 + self.extra) * max(counts))
+        for k, name in enumerate(real.classes):
+            own, lacking = (drawn.labels == k).nonzero().flatten().tolist(), wanted - counts[k]
+            if len(own) < lacking:
+                raise InputError(
+                    f"class {name} wants {lacking} generated pictures, its generator has drawn {len(own)}",
+                    f"draw more (--pictures {lacking}), or give a smaller extra",
+                )
+            taken += own[:lacking]
+        return replace(train, labelled=real.joined(drawn.take(taken)), generated=None)
 
     def losses(self, batch: Batch, progress: Progress) -> dict[str, Tensor]:
         """SSGNet Eq. 2 of one step."""
