@@ -31,7 +31,7 @@ def t_interval(t_interval):
 def bootstrap(bootstrap):
     """The percentile bootstrap against all n to the power n draws there are of a few values."""
     random = rng()
-    for _ in range(3):
+    for _ in range(2):
         n, what = 6, "6 values, 4000 draws"
         values = np.sort(random.normal(0, 1, n)) + np.arange(n) / 3
         means = np.array([*product(values, repeat=n)]).mean(axis=1)
@@ -51,13 +51,13 @@ def bootstrap(bootstrap):
 def crossed(crossed):
     """Means of crossed draws against all draws that a small matrix has."""
     random = rng()
-    for _ in range(3):
+    for _ in range(2):
         d = random.normal(0, 1, (2, 3)) + random.normal(0, 2, (2, 1)) + random.normal(0, 2, (1, 3))
         cells = lambda rows, columns, d=d: np.mean([d[i, j] for i in rows for j in columns])
         truth = np.array([cells(i, j) for i in product(range(2), repeat=2) for j in product(range(3), repeat=3)])
-        got = np.asarray(crossed(d.copy(), 3000, np.random.default_rng(int(random.integers(1000)))), dtype=float)
-        what = "a matrix of 2 seeds and 3 pictures, 3000 draws"
-        expect(got.shape == (3000,), f"{what}: one mean a draw is asked for, and {got.shape} came back")
+        got = np.asarray(crossed(d.copy(), 1000, np.random.default_rng(int(random.integers(1000)))), dtype=float)
+        what = "a matrix of 2 seeds and 3 pictures, 1000 draws"
+        expect(got.shape == (1000,), f"{what}: one mean a draw is asked for, and {got.shape} came back")
         possible = lambda values, got=got: np.abs(np.subtract.outer(got, np.unique(values))).min(axis=1).max() < 1e-9
         rows = np.array([cells(i, range(3)) for i in product(range(2), repeat=2)])
         columns = np.array([cells(range(2), j) for j in product(range(3), repeat=3)])
@@ -65,7 +65,7 @@ def crossed(crossed):
         expect(not possible(rows), f"{what}: are pictures drawn too?")
         expect(not possible(columns), f"{what}: are seeds drawn too?")
         expect(possible(truth), f"{what}: a mean that no draw can have; do all seeds get the same pictures?")
-        expect(abs(got.std() / truth.std() - 1) < 0.15, f"{what}: the means spread differently; how many are drawn?")
+        expect(abs(got.std() / truth.std() - 1) < 0.2, f"{what}: the means spread differently; how many are drawn?")
 
 
 def verdict(verdict):
@@ -104,8 +104,8 @@ def power(power):
         sd, quantile = random.uniform(0.5, 2), t.ppf(0.975, k - 1)
 
         def interval(values, quantile=quantile):
-            half = quantile * np.std(values, ddof=1) / len(values) ** 0.5
-            return np.mean(values) - half, np.mean(values) + half
+            half = quantile * values.std(ddof=1) / len(values) ** 0.5
+            return values.mean() - half, values.mean() + half
 
         by_noncentral = [1 - nct.cdf(quantile, k - 1, shift * k**0.5) for shift in (effect, 0.0)]
         likely = {
@@ -113,8 +113,8 @@ def power(power):
             "is the middle looked at, and not the lower end?": norm.cdf(effect * k**0.5),
             "is the effect part of what is drawn?": by_noncentral[1],
         }
-        got = power(effect * sd, sd, k, 1500, interval, np.random.default_rng(int(random.integers(1000))))
-        same(got, by_noncentral[0], f"effect {effect * sd:.2f}, sd {sd:.2f}, {k} seeds", likely, 0.04)
+        got = power(effect * sd, sd, k, 500, interval, np.random.default_rng(int(random.integers(1000))))
+        same(got, by_noncentral[0], f"effect {effect * sd:.2f}, sd {sd:.2f}, {k} seeds", likely, 0.07)
 
 
 CHECKS = {"L4.1": t_interval, "L4.2": bootstrap, "L4.3": crossed, "L4.4": verdict, "L4.5": power}
