@@ -263,8 +263,8 @@ for finding in audit_csv("printed.csv"):
     print(f"[{finding.severity}] {finding.message}")
 
 # %% [markdown]
-# One of the two breaks a law that holds for every table; the other is only found because the other rows agree with
-# one another.
+# One of the two breaks a law that holds for every table. The other would pass alone; beside its own Dice, and beside
+# the other rows, it implies another share of lesion.
 #
 # ## 7. Free task (6 min)
 #

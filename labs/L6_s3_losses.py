@@ -248,11 +248,13 @@ def by_input(turned):
 
 
 print(f"changed by {identity_test(by_input, [quarter_turn]):.3f}")
-angle = torch.tensor([30.0])
 still = torch.zeros(1)
-grid = affine_grid((32, 32), angle, 1 + still, still, torch.zeros(1, 2))
-print(f"turned by 30 degrees, {inside(grid).float().mean():.0%} of the pixels are known")
-print(f"moved picture: {tuple(move(picture, grid).shape)}")
+grid = affine_grid((32, 32), still + 30, 1 + still, still, torch.zeros(1, 2))
+target, valid = move(labels[:, None].float(), grid, "nearest")[:, 0].long(), inside(grid)
+by_angle = moved_loss(net(move(picture, grid)), target, valid)[0]
+print(
+    f"turned by 30 degrees: {by_angle:.3f}, over {valid.float().mean():.0%} of the pixels"
+)
 
 # %% [markdown]
 # ## 6. What a loss without a gradient does (8 min)

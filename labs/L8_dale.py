@@ -184,8 +184,8 @@ for step in range(61):
     )
     at = x[some_near], y[some_near], x[some_clear], y[some_clear]
     slope = omega_slope(theta, *at, rate=0.5)
-    loss = -np.log(np.where(at[1] > 0, *(lambda p: (p, 1 - p))(sigmoid(at[0] @ theta))))
-    spoilt, called = wrong[some_near], at[1] > 0
+    p, called, spoilt = sigmoid(at[0] @ theta), at[1] > 0, wrong[some_near]
+    loss = -np.log(np.where(called, p, 1 - p))
     if step % 5 == 0 and step:
         kept = [right_among_kept(slope, spoilt, sign) for sign in ("paper", "code")]
         by_omega, by_loss = (
