@@ -195,6 +195,7 @@ def test_a_failing_page_tells_its_error_and_leaves_the_last_good_one(executed, t
         ),
         ("methods/distillation/sam_kd.py", "(z + d) / 2", "(z + d) / 3", {"02_sam_kd", "02b_sam_kd_tables"}),
         ("methods/noisy_labels/dale.py", "slope > 0", "slope >= 0", {"03_dale", "03b_dale_tables"}),
+        ("methods/generative/ada.py", "FARTHEST = 8", "FARTHEST = 9", {"04_ssgnet"}),
         ("methods/one_image/s3_net.py", "grey = (colours @", "grey = -(colours @", {"05_s3_net", "05b_s3_net_tables"}),
         (
             "metrics.py",
@@ -208,6 +209,8 @@ def test_a_failing_page_tells_its_error_and_leaves_the_last_good_one(executed, t
                 "02b_sam_kd_tables",
                 "03_dale",
                 "03b_dale_tables",
+                "04_ssgnet",
+                "04b_ssgnet_tables",
                 "05_s3_net",
                 "05b_s3_net_tables",
                 "06_own_pictures",

@@ -204,7 +204,7 @@ class TestCommands:
     def test_list(self, tutseg, card):
         rows = {row["name"]: row for row in json.loads(tutseg("weights", "list", "--json").out)}
         assert set(rows) == set(CARDS)
-        assert rows["efficientnet-lite0"]["used_by"] == ["lite0-unet", "lite0-unet-sdf"]
+        assert rows["efficientnet-lite0"]["used_by"] == ["lite0-unet", "lite0-unet-sdf", "lite0-classifier"]
         assert rows["swin-tiny"]["used_by"] == ["swin-unet", "swin-unet-t"]
         assert rows["toy"] == {
             "name": "toy",
