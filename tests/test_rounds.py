@@ -76,7 +76,7 @@ def test_the_explorer_shows_each_round(found, pictures):
     numbers = [figure.numbers(frame=k) for k in range(3)]
     assert [each["round"] for each in numbers] == [0, 1, 2]
     assert [each["Dice on test pictures"] for each in numbers] == pytest.approx([0.65, 0.75, 0.7])
-    assert [each["of these changed since the round before"] for each in numbers] == rounds.changed(found)
+    assert [each["generated pixels labelled otherwise than before"] for each in numbers] == rounds.changed(found)
     labels = figure.panels(frame=2)["their labels"]
     fifth = judged(found[2].known[5], pictures[1].truth[5, 0].numpy() > 0)
     assert np.array_equal(labels[SIZE:, SIZE : 2 * SIZE], fifth)

@@ -105,7 +105,7 @@ def round_explorer(rounds: Sequence[Round], generated: Pictures, known: Pictures
         "Dice of labels, truth known": [float(each.dice.mean()) for each in rounds],
         "Dice on test pictures": [each.test for each in rounds],
         "generated pixels labelled lesion": [float(each.generated.mean()) for each in rounds],
-        "of these changed since the round before": changed(rounds),
+        "generated pixels labelled otherwise than before": changed(rounds),
     }
     beside = {
         "pictures whose truth is known": [sheet([*map(outlined, shown(known), truth)], SHOWN // 2)],

@@ -154,16 +154,9 @@ def tsne(
     what : str
         Whose features they are.
     """
-    from sklearn.decomposition import PCA
-    from sklearn.manifold import TSNE
     from sklearn.neighbors import NearestNeighbors
 
-    stacked = np.concatenate(list(features.values()))
-    stacked = PCA(min(30, *stacked.shape), random_state=seed).fit_transform(stacked)
-    places = TSNE(perplexity=min(30, (len(stacked) - 1) / 3), init="pca", random_state=seed).fit_transform(stacked)
-    places = dict(
-        zip(features, np.split(places, np.cumsum([len(part) for part in features.values()])[:-1]), strict=True)
-    )
+    places = embedded(features, seed)
 
     def draw(width: float) -> Canvas:
         side_by_side = columns(width, len(places))
@@ -186,6 +179,18 @@ def tsne(
         alike = (inside[near] == inside[:, None]).mean()
         told.append(f"{name}: {len(at)} positions, {inside.mean():.0%} under lesion, {alike:.0%} of neighbours alike")
     return draw, f"t-SNE of {what}, coloured by their share of lesion. {'; '.join(told)}."
+
+
+def embedded(features: Mapping[str, np.ndarray], seed: int = 0) -> dict[str, np.ndarray]:
+    """t-SNE of several sets of features ``(n, D)``, all embedded together: set -> places ``(n, 2)``."""
+    from sklearn.decomposition import PCA
+    from sklearn.manifold import TSNE
+
+    stacked = np.concatenate(list(features.values()))
+    stacked = PCA(min(30, *stacked.shape), random_state=seed).fit_transform(stacked)
+    places = TSNE(perplexity=min(30, (len(stacked) - 1) / 3), init="pca", random_state=seed).fit_transform(stacked)
+    ends = np.cumsum([len(part) for part in features.values()])[:-1]
+    return dict(zip(features, np.split(places, ends), strict=True))
 
 
 @line_figure

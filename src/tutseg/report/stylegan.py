@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
 from matplotlib.figure import Figure as Canvas
 from torch import Tensor
@@ -14,6 +13,7 @@ from tutseg.nets.lite0_features import NAME as FEATURES
 from tutseg.quality import frechet, kernel_distance, told_apart
 from tutseg.report.figure import DASHES, INK, MARKERS, PALETTE, legend_below, line_figure, sheet
 from tutseg.report.groups import of_spec, provenance, told
+from tutseg.report.statistical import embedded
 from tutseg.report.table import Table
 from tutseg.training.evidence import Finished, View
 
@@ -187,14 +187,7 @@ def feature_map(features: Mapping[str, Tensor], seed: int = 0) -> tuple[Callable
     seed : int
         Of the embedding.
     """
-    from sklearn.decomposition import PCA
-    from sklearn.manifold import TSNE
-
-    stacked = torch.cat(list(features.values())).numpy()
-    stacked = PCA(min(30, *stacked.shape), random_state=seed).fit_transform(stacked)
-    places = TSNE(perplexity=min(30, (len(stacked) - 1) / 3), init="pca", random_state=seed).fit_transform(stacked)
-    ends = np.cumsum([len(own) for own in features.values()])[:-1]
-    parts = dict(zip(features, np.split(places, ends), strict=True))
+    parts = embedded({name: own.numpy() for name, own in features.items()}, seed)
 
     def draw(width: float) -> Canvas:
         figure, axes = sheet(min(width, 5.5), min(width, 5.5) * 0.75)
