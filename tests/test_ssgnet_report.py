@@ -17,8 +17,8 @@ from tutseg.report.definitions import (
     prevalence_explorer,
     told_leads,
 )
-from tutseg.report.groups import in_groups
 from tutseg.report.ssgnet import chains, choice, choice_table, controls_table, rounds_table, told_controls, told_rounds
+from tutseg.report.tables import spec_table
 from tutseg.training.evidence import read_spec_evidence, write_evidence
 
 
@@ -103,7 +103,8 @@ def evidence(tmp_path, monkeypatch):
                     result["scores"]["net"].setdefault(score, {})["pooled"] = {"mean": 0.5 + level, "std": 0, "n": 1}
                 path.write_text(json.dumps(result))
                 named.append((name, trial))
-        return write_evidence(named, tmp_path / "results/ssgnet/mine")
+        drawer = write_run(tmp_path / "runs", 0.3, method="cps")  # a parent: no row of a table
+        return write_evidence([("", drawer), *named], tmp_path / "results/ssgnet/mine")
 
     return commit
 
@@ -151,7 +152,7 @@ def test_controls_answer_their_questions(evidence):
     assert rows["no generated pictures"][3].startswith("higher by ") and rows["SSGNet"][3] == ""
     assert rows["SSGNet"][4] == "1.8" and rows["SSGNet, half of each batch real"][4] == "10.0"
     assert "higher than `no generated pictures` and `labels exchanged" in told_controls(folder)
-    assert len(in_groups(read_spec_evidence(folder))) == 4
+    assert list(rows) == [row[0] for row in spec_table(folder, "all").rows] and len(rows) == 4
 
 
 def test_what_is_not_there_yet_is_said(tmp_path):

@@ -12,7 +12,6 @@ from tutseg.report.groups import (
     compare,
     in_groups,
     named,
-    of_spec,
     part_of_spec,
     provenance,
     told,
@@ -20,7 +19,7 @@ from tutseg.report.groups import (
 )
 from tutseg.report.say import against, difference
 from tutseg.report.table import Table
-from tutseg.report.tables import spec_table
+from tutseg.report.tables import committed, spec_table
 from tutseg.training.evidence import Finished
 
 NAME = re.compile(r"(.*), round (\d+)")
@@ -44,11 +43,11 @@ def passes(item: Finished) -> float:
 
 
 def chains(items: Sequence[Finished]) -> dict[str, list[Group]]:
-    """Chains of rounds by the name before ``, round N``, each a group a round in ascending order."""
+    """Chains of two rounds or more by the name before ``, round N``, each a group a round in ascending order."""
     found: dict[str, list[Group]] = {}
     for group in in_groups([item for item in items if NAME.fullmatch(item.name)]):
         found.setdefault(NAME.fullmatch(group.name)[1], []).append(group)
-    return {name: sorted(groups, key=number) for name, groups in found.items()}
+    return {name: sorted(groups, key=number) for name, groups in found.items() if len(groups) > 1}
 
 
 def number(group: Group) -> int:
@@ -75,9 +74,9 @@ def rounds_table(folder: Path) -> Table:
         ``results/ssgnet/<spec>``, which need not be there.
     """
     caption = "Round by round"
-    if not (folder / "trials.csv").exists():
+    items, rows = committed(folder), []
+    if not items:
         return spec_table(folder, caption)
-    items, rows = of_spec(folder)[0], []
     for name, groups in chains(items).items():
         for group in groups:
             gain = "" if group is groups[0] else difference(compare(groups, group.name, groups[0].name))
@@ -114,9 +113,9 @@ def choice(groups: Sequence[Group]) -> dict[str, np.ndarray]:
 def choice_table(folder: Path) -> Table:
     """What it is worth to choose the round on the test pictures, as the paper's Table 2 does."""
     caption = "Which round is reported"
-    if not (folder / "trials.csv").exists():
+    items, rows = committed(folder), []
+    if not items:
         return spec_table(folder, caption)
-    items, rows = of_spec(folder)[0], []
     for name, groups in chains(items).items():
         ways = choice(groups)
         leak = ways["test"] - ways["validation"]
@@ -134,13 +133,12 @@ def choice_table(folder: Path) -> Table:
 
 def told_rounds(folder: Path) -> str:
     """What the last round is against round 0 in each chain, as sentences."""
-    if not (folder / "trials.csv").exists():
+    if not committed(folder):
         return "The rounds have not been run at this scale yet."
     told_each = [
         f"Of {name}, round {number(groups[-1])} is, against round {number(groups[0])}, "
         f"{difference(compare(groups, groups[-1].name, groups[0].name))}."
-        for name, groups in chains(of_spec(folder)[0]).items()
-        if len(groups) > 1
+        for name, groups in chains(committed(folder)).items()
     ]
     return " ".join(told_each)
 
@@ -181,5 +179,5 @@ def told_controls(folder: Path) -> str:
 
 def _controls(folder: Path) -> list[Group]:
     """The arms that have been run; none without SSGNet and training without it."""
-    groups = in_groups(of_spec(folder)[0]) if (folder / "trials.csv").exists() else []
+    groups = in_groups(committed(folder))
     return groups if {WITHOUT, SSGNET} <= {group.name for group in groups} else []

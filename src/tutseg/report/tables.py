@@ -58,7 +58,7 @@ def spec_table(folder: Path, caption: str) -> Table:
     caption : str
         Of the table.
     """
-    if items := _committed(folder):
+    if items := committed(folder):
         return score_table(in_groups(items), caption)
     spec = spec_of(folder)
     scale = f" --scale {spec.scale}" if spec and spec.scale else ""
@@ -69,12 +69,14 @@ def spec_table(folder: Path, caption: str) -> Table:
 
 def spec_differences(folder: Path, reference: str) -> Table | None:
     """`reference` less every other arm of the committed trials of a spec; nothing where there are none."""
-    groups = in_groups(_committed(folder))
+    groups = in_groups(committed(folder))
     return difference_table(groups, reference) if any(group.name == reference for group in groups) else None
 
 
-def _committed(folder: Path) -> list[Finished]:
-    return of_spec(folder)[0] if (folder / "trials.csv").exists() else []
+def committed(folder: Path) -> list[Finished]:
+    """A spec's committed trials, if any: where its rows have names, without parents that are no row themselves."""
+    items = of_spec(folder)[0] if (folder / "trials.csv").exists() else []
+    return [item for item in items if item.name] or items
 
 
 def method_table(groups: Sequence[Group], paper: str, number: int, rows: Mapping[str, str], **setting: Any) -> Table:
