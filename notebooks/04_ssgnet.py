@@ -372,7 +372,13 @@ say(
 # [DME-FD](01_dme_fd.ipynb) and [SAM-KD](02_sam_kd.ipynb); that the pictures were *drawn* adds only as far as they differ from the
 # real ones in the right way. One seed of a minute cannot tell. The controls on [the page of tables](04b_ssgnet_tables.ipynb) can:
 # real pictures without masks in the place of generated ones, labels exchanged between pictures, exact masks, none at all.
-#
+
+# %% tags=["remove-input"]
+from tutseg.report import ssgnet
+
+say("{told}", told=ssgnet.told_controls(results / "controls-lab"))
+
+# %% [markdown]
 # ### Move it yourself: the rounds
 #
 # Predict first: will the labels of generated pictures change more from round 0 to 1, or from 1 to 2? And which of the four
