@@ -186,7 +186,7 @@ def grade_one(each: Submission, where: Path, known: Sequence[Lab], seconds: floa
         return marks
     marks.lab, given = lab.name, given_cells(lab)
     marks.faults = dict.fromkeys(checks_of(lab.name), "what it looks at is not there")
-    imports = ["numpy", "scipy.ndimage", "matplotlib.pyplot", *(["torch"] if lab.needs == "torch" else [])]
+    imports = ["scipy.ndimage", "scipy.stats", "matplotlib.pyplot", *(["torch"] if lab.needs == "torch" else [])]
     job = {"lab": lab.name, "cells": own_cells(cells, lab), "cell_seconds": cell_seconds, "memory": MEMORY,
            "imports": imports}  # fmt: skip
     heard = hear(job, _beside(each.path, where), [where.resolve(), folder().resolve()], seconds)
