@@ -147,8 +147,8 @@ def test_controls_answer_their_questions(evidence):
             ("SSGNet, half of each batch real", 0.05, 0.6, {"options": {**one, "balanced": True}}),
         ]
     )
-    rows = {row[1]: row for row in controls_table(folder).rows}
-    assert rows["no generated pictures"][0] == "Do generated pictures help?"
+    rows = {row[0]: row for row in controls_table(folder).rows}
+    assert rows["no generated pictures"][1] == "Do generated pictures help?"
     assert rows["no generated pictures"][3].startswith("higher by ") and rows["SSGNet"][3] == ""
     assert rows["SSGNet"][4] == "1.8" and rows["SSGNet, half of each batch real"][4] == "10.0"
     assert "higher than `no generated pictures` and `labels exchanged" in told_controls(folder)

@@ -45,7 +45,7 @@ def curves(
                 for k, pair in enumerate(lines.get(term, {}).get(method, ())):
                     axis.plot(*pair, color=PALETTE[i % 8], ls=DASHES[i % 8], lw=1, label=method if k == 0 else None)
             axis.set_title(title)
-            if axis.has_data() and axis.dataLim.y1 > 50 * max(axis.dataLim.y0, 1e-9):
+            if axis.has_data() and axis.dataLim.y1 > 50 * axis.dataLim.y0 > 0:
                 axis.set_yscale("log")
         for axis in axes.flat[len(terms) :]:
             axis.axis("off")

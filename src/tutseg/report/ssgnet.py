@@ -156,15 +156,15 @@ def controls_table(folder: Path) -> Table:
     if not groups:
         return spec_table(folder, caption)
     rows = tuple(
-        (QUESTIONS.get(group.name, ""), group.name, f"{told(group.mean)} ± {told(group.seed_spread)}",
+        (group.name, QUESTIONS.get(group.name, ""), f"{told(group.mean)} ± {told(group.seed_spread)}",
          "" if group.name == SSGNET else difference(compare(groups, SSGNET, group.name)),
          f"{passes(group.trials[0]):.1f}", group.n)
         for group in groups
     )  # fmt: skip
-    heads = ("question", "arm", "Dice % ± sd over seeds", "SSGNet, against it", "passes over real pictures",
+    heads = ("arm", "question", "Dice % ± sd over seeds", "SSGNet, against it", "passes over real pictures",
              "n = seeds × images")  # fmt: skip
     items = [item for group in groups for item in group.trials]
-    return Table(heads, rows, caption, part_of_spec(folder), provenance(items), keys=2)
+    return Table(heads, rows, caption, part_of_spec(folder), provenance(items))
 
 
 def told_controls(folder: Path) -> str:
