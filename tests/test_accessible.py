@@ -224,7 +224,7 @@ def test_words_of_a_drawing_are_readable_on_a_telephone_and_take_the_pages_colou
         show(browser, site / "notebooks/01_page.html", theme, width)
         drawn = browser.js(sizes)
         ink = browser.js("return getComputedStyle(document.querySelector('article p')).color")
-        assert len(drawn) == 19 and min(size for size, _ in drawn) >= 9.5 and {fill for _, fill in drawn} == {ink}
+        assert len(drawn) == 21 and min(size for size, _ in drawn) >= 9.5 and {fill for _, fill in drawn} == {ink}
 
 
 def test_the_dark_theme_leaves_pictures_alone(site, browser):

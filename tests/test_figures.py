@@ -79,7 +79,7 @@ def test_drawing_is_the_same_whatever_chance_did_before():
 @pytest.mark.slow
 def test_everything_on_a_page_serves_every_reader():
     drawn = [each for each in components().values() if isinstance(each, Figure)]
-    assert len(drawn) == 19
+    assert len(drawn) == 21
     for figure in drawn:
         assert_serves_every_reader(figure)
     for shown in components().values():

@@ -106,7 +106,7 @@ def test_the_nearest_is_found_by_brute_force():
 
 @pytest.mark.slow
 def test_a_chain_trains_on_what_its_parent_drew(tmp_path):
-    parent = {"method": "mean", "steps": 3, "pictures": 4}
+    parent = DATA | {"method": "mean", "steps": 3, "pictures": 4}  # of the same data: it has seen no test picture
     defaults = DATA | {"method": "shown", "net": "unet-s", "steps": 2, "inputs": {"generated": parent}}
     (tmp_path / "spec.yaml").write_text(yaml.safe_dump({"defaults": defaults, "grid": {"seed": [0]}}))
     spec = read_spec(tmp_path / "spec.yaml")
