@@ -221,8 +221,11 @@ WORDS = {  # a command that ends soon whatever is changed about it
     "data synth": ["--n", "1", "--size", "32", "--out", "out"],
     "data init": ["here"],
     "table": ["dme-fd", "1"],
+    "labs build": ["no-lab"],
+    "labs grade": ["nowhere"],
+    "labs simulate": ["no-lab"],
 }
-SLOW_TO_ANSWER = {"claims", "doctor", "data verify"}
+SLOW_TO_ANSWER = {"claims", "doctor", "data verify", "labs bundle", "labs check"}
 
 
 def commands(group, *names: str):
