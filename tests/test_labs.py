@@ -221,3 +221,9 @@ def test_a_bundle_has_no_solution_and_what_a_room_needs(tmp_path):
         assert subprocess.run(["sh", "-n", out / name], check=False).returncode == 0
     with pytest.raises(InputError, match="exists"):
         bundle(out)
+
+
+def test_labs_without_nbgrader_are_one_line(tutseg, monkeypatch):
+    monkeypatch.setitem(sys.modules, "nbgrader.preprocessors", None)
+    said = tutseg("labs", "build", "L1", "--out", "built")
+    assert said.code == 2 and said.err.count("\n") == 1 and "tutseg[labs]" in said.err

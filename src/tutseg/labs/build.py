@@ -6,6 +6,7 @@ from pathlib import Path
 
 import nbformat
 
+from tutseg.errors import InputError
 from tutseg.files import atomic_write
 from tutseg.labs.checking import mistakes_of
 from tutseg.labs.sources import Lab, differences, faults_of, labs
@@ -17,8 +18,11 @@ pre{background:#f3f3f3;padding:.6em;overflow:auto}h1{break-before:page;margin-to
 
 
 def student_of(lab: Lab) -> nbformat.NotebookNode:
-    """A lab without its solutions, by nbgrader."""
-    from nbgrader.preprocessors import ClearSolutions
+    """A lab without its solutions, by nbgrader; an InputError where that is not installed."""
+    try:
+        from nbgrader.preprocessors import ClearSolutions
+    except ModuleNotFoundError as error:
+        raise InputError(f"the labs want {error.name}, which is not installed", "pip install 'tutseg[labs]'") from error
 
     return ClearSolutions().preprocess(deepcopy(lab.notebook), {})[0]
 
