@@ -503,7 +503,7 @@ from tutseg.report.ledger import verdicts_of
 
 decided = verdicts_of("ssgnet")
 say(
-    "Of the paper's {n} claims {words}.",
+    "The paper makes {n} claims. With scores that follow from one another counted once: {words}.",
     n=len(decided),
     words=", ".join(
         f"{count} {word}" for word, count in counts(decided).items() if count

@@ -7,7 +7,8 @@ import torch
 from tutseg.data import open_source
 from tutseg.files import csv_text
 from tutseg.methods import build_method
-from tutseg.report import fuzzy_regions, noise_experiment, omega
+from tutseg.report import dale_tables, fuzzy_regions, noise_experiment, omega
+from tutseg.report.groups import in_groups
 from tutseg.report.noise_experiment import Doubted
 from tutseg.training.evidence import Finished, View
 from tutseg.training.pictures import pictures_of
@@ -224,3 +225,31 @@ def test_every_row_of_tables_2_to_4_has_its_rival_of_equal_steps():
             twice = {name for name in steps if name.endswith("twice the steps")}
             (once,) = set.union(*(each for name, each in steps.items() if name not in twice))
             assert twice and all(steps[name] == {2 * once} for name in twice)
+
+
+def test_backbones_are_compared_way_by_way_and_by_holm():
+    """DALE lifts one backbone by 5 points and the other by nothing that its seeds agree on."""
+    chance = np.random.default_rng(0)
+
+    def group(name, gains):
+        values = np.array(gains)[:, None] + picture + 0.002 * chance.standard_normal((len(gains), 60))
+        return in_groups([finished(name, seed, list(each), {}) for seed, each in enumerate(values)])[0]
+
+    picture = 0.5 + 0.3 * chance.random(60)
+    found = {
+        "unet-s": {"plainly": group("unet-s", [0, 0, 0]), "DALE": group("unet-s, DALE", [0.05, 0.05, 0.05])},
+        "emcad-s": {"plainly": group("emcad-s", [0, 0, 0]), "DALE": group("emcad-s, DALE", [0.05, -0.05, 0.0])},
+        "ege-unet": {"plainly": group("ege-unet", [0, 0, 0])},
+    }
+    made = dale_tables.gains(found)
+    assert set(made) == {"plainly"} and {net: word for net, (_, word) in made["plainly"].items()} == {
+        "unet-s": "higher",
+        "emcad-s": "undecided",
+    }
+    assert made["plainly"]["unet-s"][0].mean() == pytest.approx(0.05, abs=0.001)
+    rows = {row[0]: row for row in dale_tables.gain_table(found, "ph2", "x").rows}
+    assert rows["unet-s"][1] == "+3.3"  # Table 2: 0.857 - 0.824
+    assert rows["unet-s"][2].startswith("+5.0 (") and rows["ege-unet"][2] == "not yet"
+    assert "higher on 1, lower on 0, undecided on 1 of 2 backbones" in dale_tables.gains_told(found)
+    assert dale_tables.backbone_table(found, "x").rows[2][2] == "not yet"
+    assert dale_tables.gain_table({}, "ph2", "x") is None and dale_tables.backbone_table({}, "x") is None

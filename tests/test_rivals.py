@@ -128,6 +128,13 @@ class TestSupervised:
             assert all(p.grad is not None for p in method.net.encoder.parameters())
             assert not any(module.training for module in method.eval().modules())
 
+    def test_an_encoder_without_statistics_has_none_to_keep(self):
+        method = build_method("supervised", net="mobilenet-unet", size=32, keep_statistics=True)
+        with pytest.raises(InputError, match="has seen no picture yet"):
+            method.prepare(None, None)
+        method.net.encoder.get_buffer(next(n for n, _ in method.net.encoder.named_buffers() if "mean" in n)).fill_(0.1)
+        method.prepare(None, None)
+
     def test_mirrored_prediction_turns_with_the_picture(self):
         images = torch.rand(3, 3, 32, 32, generator=torch.Generator().manual_seed(0))
         plain, mirrored = (build_method("supervised", net="unet-s", size=32, mirrored=m).eval() for m in (False, True))

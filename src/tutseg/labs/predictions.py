@@ -8,10 +8,16 @@ from tutseg.files import atomic_write, canonical_json, json_of
 FILE = Path("predictions.json")
 
 
+def _stored() -> dict[str, dict[str, Any]]:
+    """The predictions of the file; an entry that was spoiled by hand counts as none."""
+    entries = (json_of(FILE) or {}).items()
+    return {name: each for name, each in entries if isinstance(each, dict) and {"answer", "met"} <= each.keys()}
+
+
 def predict(name: str, answer: Any) -> None:
     """Store a prediction, such as ``predict("L1.a", 0.8)``; once its result has been met it stays as it is."""
-    stored = json_of(FILE) or {}
-    if stored.get(name, {}).get("met"):
+    stored = _stored()
+    if name in stored and stored[name]["met"]:
         print(f"{name}: you predicted {stored[name]['answer']}, and have seen the result; it stays.")
     elif answer is None:
         print(f"{name}: write your prediction in place of None and run this cell again, before you go on.")
@@ -23,7 +29,7 @@ def predict(name: str, answer: Any) -> None:
 
 def met(name: str, truth: Any) -> None:
     """Set a prediction beside what came out."""
-    stored = json_of(FILE) or {}
+    stored = _stored()
     truth = truth.item() if hasattr(truth, "item") else truth  # of NumPy or torch
     came = f"{truth:.3g}" if isinstance(truth, float) else str(truth)
     if name not in stored:

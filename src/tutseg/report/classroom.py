@@ -8,7 +8,7 @@ from pathlib import Path
 import yaml
 
 from tutseg.errors import InputError
-from tutseg.files import project_root
+from tutseg.files import csv_rows, project_root
 from tutseg.report.markdown import plain, table
 
 _PART = re.compile(r"^# ## (.+?)(?: \((\d+) min\))?$", re.MULTILINE)
@@ -79,10 +79,13 @@ def term(_: Path) -> str:
 
 
 def labs(_: Path) -> str:
-    """Every lab: its goal, its minutes, its figure."""
-    parts = []
+    """Every lab: its goal, its minutes, its figure; and what a computer took for its parts, by ``benchmarks/labs.py``."""
+    parts, took = [], folder().parent / "results" / "labs" / "seconds.csv"
+    seconds = {(row["lab"], row["part"]): row["seconds"] for row in csv_rows(took)} if took.exists() else {}
     for card in cards().values():
-        minutes = [(plain(title), minutes) for title, minutes in card.parts if minutes]
+        minutes = [
+            (plain(title), minutes, seconds.get((card.name, title), "not yet")) for title, minutes in card.parts if minutes
+        ]
         needs = "NumPy alone" if card.needs == "numpy" else "the whole package"
         parts.append(
             f"(lab-{card.name})=\n## {card.name}: {plain(card.title)}\n\n{card.goal}\n\n"
@@ -90,5 +93,5 @@ def labs(_: Path) -> str:
         )
         if (card.path.parent / "figures" / f"{card.name}.png").exists():
             parts.append(f"```{{image}} ../labs/figures/{card.name}.png\n:alt: {card.alt}\n```\n")
-        parts.append(table(("part", "minutes"), minutes, right=(1,)))
+        parts.append(table(("part", "minutes in class, planned", "seconds of computing"), minutes, right=(1, 2)))
     return "\n".join(parts)

@@ -1,4 +1,4 @@
-"""DALE's costs: what an iteration takes, and convergence against time."""
+"""DALE on many backbones, and its costs: what an iteration takes, and convergence against time."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -7,16 +7,114 @@ import numpy as np
 from matplotlib.figure import Figure as Canvas
 
 from tutseg.files import csv_rows
+from tutseg.papers.intervals import direction, holm, paired_interval
 from tutseg.papers.tables import find_cells
 from tutseg.report.figure import DASHES, MARKERS, PALETTE, columns, legend_below, line_figure, sheet
+from tutseg.report.groups import Group, gain, heading, in_groups, scale_of, told, told_interval
 from tutseg.report.table import Table
+from tutseg.report.tables import committed, provenance
 from tutseg.training.evaluate import dice_of
 from tutseg.training.fit import make_fabric, snapshot_steps
 from tutseg.training.pictures import pictures_of, split_of
 from tutseg.training.run import Run
 
-# Whose times Table 5 prints, by our small network of the same architecture.
-TIMED = {"xboundformer-s": "Xboundformer", "ege-unet": "EGEUNET", "swin-umamba-s": "SwinUmamba"}
+# Rows of the paper's tables by our small network of the same architecture.
+PRINTED = {
+    "unet-s": "Unet", "unetpp-s": "Unet++", "ege-unet": "EGEUNET", "emcad-s": "EMCAD", "convformer-s": "Convformer",
+    "transfuse-s": "TransFuse", "xboundformer-s": "Xboundformer", "swin-umamba-s": "SwinUmamba",
+}  # fmt: skip
+TIMED = {net: PRINTED[net] for net in ("xboundformer-s", "ege-unet", "swin-umamba-s")}  # whose times Table 5 prints
+WAYS = {"plainly": "{}", "twice the steps": "{}, twice the steps", "five times the steps": "{}, five times the steps"}
+
+
+def backbones(folder: Path, score: str = "dice") -> dict[str, dict[str, Group]]:
+    """Committed trials of a spec with rows "net", "net, DALE" and so on: groups by net, then by way of training."""
+    groups = {group.name: group for group in in_groups(committed(folder), score=score)}
+    ways = WAYS | {"DALE": "{}, DALE"}
+    found = {
+        net: {way: groups[form.format(net)] for way, form in ways.items() if form.format(net) in groups}
+        for net in PRINTED
+    }
+    return {net: each for net, each in found.items() if each}
+
+
+def backbone_table(found: Mapping[str, Mapping[str, Group]], caption: str) -> Table | None:
+    """A score of every backbone, trained in every way; nothing where there are no trials."""
+    if not found:
+        return None
+
+    def cell(group: Group | None) -> str:
+        if group is None:
+            return "not yet"
+        means = np.nanmean(group.values, 1)
+        spread = f" ± {told(np.std(means, ddof=1), group.score)}" if len(means) > 1 else ""
+        return f"{told(means.mean(), group.score)}{spread} ({len(means)})"
+
+    ways = [way for way in (*WAYS, "DALE") if any(way in each for each in found.values())]
+    first = next(iter(next(iter(found.values())).values()))
+    return Table(
+        ("backbone, small", *ways),
+        tuple((net, *(cell(each.get(way)) for way in ways)) for net, each in found.items()),
+        caption,
+        f"{heading(first.score)}: mean over {first.values.shape[1]} pictures and seeds, ± sd over seeds (how many).",
+        provenance(item for each in found.values() for group in each.values() for item in group.trials),
+    )
+
+
+def gains(found: Mapping[str, Mapping[str, Group]]) -> dict[str, dict[str, tuple[np.ndarray, str]]]:
+    """DALE less each other way of training, by way and backbone: ``(seeds, pictures)``, and what Holm's steps say.
+
+    The steps are over the backbones that share at least two seeds; "higher" is a greater score, also of a distance.
+    """
+    made: dict[str, dict[str, tuple[np.ndarray, str]]] = {}
+    for way in WAYS:
+        each = {net: gain(of["DALE"], of[way]) for net, of in found.items() if {"DALE", way} <= of.keys()}
+        each = {net: values for net, values in each.items() if len(values) > 1}
+        decided = holm(list(each.values()), lambda low, high: direction(low, high) != "undecided")
+        if each:
+            made[way] = {
+                net: (values, direction(*paired_interval(values)) if at in decided else "undecided")
+                for at, (net, values) in enumerate(each.items())
+            }
+    return made
+
+
+def gain_table(found: Mapping[str, Mapping[str, Group]], data: str, caption: str) -> Table | None:
+    """`gains`, beside the gain over plain training that Table 2 prints for `data`; nothing where there are none."""
+    made = gains(found)
+    if not made:
+        return None
+    score = next(iter(next(iter(found.values())).values())).score
+    rows = []
+    for net in found:
+        plain, dale = (float(find_cells("dale", 2, row, score, {"data": data})[0].value)
+                       for row in (PRINTED[net], f"*{PRINTED[net]}"))  # fmt: skip
+        cells = [
+            f"{told(made[way][net][0].mean(), score, '+')} ({told_interval(made[way][net][0], score, '+')}), "
+            f"{made[way][net][1]}" if net in made[way] else "not yet"
+            for way in made
+        ]  # fmt: skip
+        rows.append((net, f"{scale_of(score) * (dale - plain):+.1f}", *cells))
+    return Table(
+        ("backbone, small", "Table 2: DALE − plain", *(f"DALE − {way}" for way in made)),
+        tuple(rows),
+        caption,
+        f"{heading(score)} paired by seed and picture, with the 95 % interval of this one comparison; the word is what "
+        "is left of it by Holm's steps over the backbones.",
+    )
+
+
+def gains_told(found: Mapping[str, Mapping[str, Group]]) -> str:
+    """`gains` counted, in sentences."""
+    made = gains(found)
+    if not made:
+        return "Too few seeds so far to say what DALE is worth."
+    said = []
+    for way, each in made.items():
+        words = [word for _, word in each.values()]
+        count = ", ".join(f"{word} on {words.count(word)}" for word in ("higher", "lower", "undecided"))
+        said.append(f"- beside training {'plainly with ' * (way != 'plainly')}{way}: {count} of {len(words)} backbones")
+    return "By Dice, DALE is\n\n" + "\n".join(said)
 
 
 def printed_ratio(row: str) -> float:

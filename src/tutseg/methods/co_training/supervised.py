@@ -19,6 +19,7 @@ from scipy import ndimage
 from torch import Tensor, nn
 
 from tutseg.data.loader import Pictures
+from tutseg.errors import InputError
 from tutseg.losses import bce_dice, bce_plus_dice, edge_points
 from tutseg.methods.base import Batch, Progress
 from tutseg.methods.co_training.common import OneNet
@@ -88,14 +89,22 @@ class Supervised(OneNet):
     def train(self, mode: bool = True) -> "Supervised":
         """As `Method.train`, but for statistics that are kept."""
         super().train(mode)
-        if self.keep_statistics:
-            for module in self.net.encoder.modules():
-                if isinstance(module, nn.BatchNorm2d):
-                    module.eval()
+        for module in self._kept():
+            module.eval()
         return self
 
+    def _kept(self) -> list[nn.BatchNorm2d]:
+        """The layers whose statistics are kept."""
+        modules = self.net.encoder.modules() if self.keep_statistics else ()
+        return [module for module in modules if isinstance(module, nn.BatchNorm2d)]
+
     def prepare(self, train: Any, validation: Pictures) -> Any:
-        """As `Method.prepare`: kappa may follow the validation part."""
+        """As `Method.prepare`: kappa may follow the validation part; an InputError where there is nothing to keep."""
+        if self.keep_statistics and not any(layer.running_mean.any() for layer in self._kept()):
+            raise InputError(
+                "keep_statistics: the encoder has seen no picture yet, so its statistics normalise nothing",
+                "start it with --pretrained or --input start=ID, or leave the option out",
+            )
         if self.adaptive:
             self.adaptive.watch(validation)
         return train
