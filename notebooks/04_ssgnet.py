@@ -503,7 +503,8 @@ from tutseg.report.ledger import verdicts_of
 
 decided = verdicts_of("ssgnet")
 say(
-    "The paper makes {n} claims. With scores that follow from one another counted once: {words}.",
+    "The paper makes {n} claims. With scores that follow from one another "
+    "counted once: {words}.",
     n=len(decided),
     words=", ".join(
         f"{count} {word}" for word, count in counts(decided).items() if count

@@ -79,12 +79,14 @@ def term(_: Path) -> str:
 
 
 def labs(_: Path) -> str:
-    """Every lab: its goal, its minutes, its figure; and what a computer took for its parts, by ``benchmarks/labs.py``."""
+    """Every lab: its goal, minutes and figure; and a computer's seconds for its parts, by ``benchmarks/labs.py``."""
     parts, took = [], folder().parent / "results" / "labs" / "seconds.csv"
     seconds = {(row["lab"], row["part"]): row["seconds"] for row in csv_rows(took)} if took.exists() else {}
     for card in cards().values():
         minutes = [
-            (plain(title), minutes, seconds.get((card.name, title), "not yet")) for title, minutes in card.parts if minutes
+            (plain(title), planned, seconds.get((card.name, title), "not yet"))
+            for title, planned in card.parts
+            if planned
         ]
         needs = "NumPy alone" if card.needs == "numpy" else "the whole package"
         parts.append(
