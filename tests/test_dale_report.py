@@ -237,16 +237,16 @@ def test_backbones_are_compared_way_by_way_and_by_holm():
 
     picture = 0.5 + 0.3 * chance.random(60)
     found = {
-        "unet-s": {"plainly": group("unet-s", [0, 0, 0]), "DALE": group("unet-s, DALE", [0.05, 0.05, 0.05])},
-        "emcad-s": {"plainly": group("emcad-s", [0, 0, 0]), "DALE": group("emcad-s, DALE", [0.05, -0.05, 0.0])},
-        "ege-unet": {"plainly": group("ege-unet", [0, 0, 0])},
+        "unet-s": {"plain": group("unet-s", [0, 0, 0]), "DALE": group("unet-s, DALE", [0.05, 0.05, 0.05])},
+        "emcad-s": {"plain": group("emcad-s", [0, 0, 0]), "DALE": group("emcad-s, DALE", [0.05, -0.05, 0.0])},
+        "ege-unet": {"plain": group("ege-unet", [0, 0, 0])},
     }
     made = dale_tables.gains(found)
-    assert set(made) == {"plainly"} and {net: word for net, (_, word) in made["plainly"].items()} == {
+    assert set(made) == {"plain"} and {net: word for net, (_, word) in made["plain"].items()} == {
         "unet-s": "higher",
         "emcad-s": "undecided",
     }
-    assert made["plainly"]["unet-s"][0].mean() == pytest.approx(0.05, abs=0.001)
+    assert made["plain"]["unet-s"][0].mean() == pytest.approx(0.05, abs=0.001)
     rows = {row[0]: row for row in dale_tables.gain_table(found, "ph2", "x").rows}
     assert rows["unet-s"][1] == "+3.3"  # Table 2: 0.857 - 0.824
     assert rows["unet-s"][2].startswith("+5.0 (") and rows["ege-unet"][2] == "not yet"

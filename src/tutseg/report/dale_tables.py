@@ -24,7 +24,7 @@ PRINTED = {
     "transfuse-s": "TransFuse", "xboundformer-s": "Xboundformer", "swin-umamba-s": "SwinUmamba",
 }  # fmt: skip
 TIMED = {net: PRINTED[net] for net in ("xboundformer-s", "ege-unet", "swin-umamba-s")}  # whose times Table 5 prints
-WAYS = {"plainly": "{}", "twice the steps": "{}, twice the steps", "five times the steps": "{}, five times the steps"}
+WAYS = {"plain": "{}", "twice the steps": "{}, twice the steps", "five times the steps": "{}, five times the steps"}
 
 
 def backbones(folder: Path, score: str = "dice") -> dict[str, dict[str, Group]]:
@@ -113,7 +113,7 @@ def gains_told(found: Mapping[str, Mapping[str, Group]]) -> str:
     for way, each in made.items():
         words = [word for _, word in each.values()]
         count = ", ".join(f"{word} on {words.count(word)}" for word in ("higher", "lower", "undecided"))
-        said.append(f"- beside training {'plainly with ' * (way != 'plainly')}{way}: {count} of {len(words)} backbones")
+        said.append(f"- beside plain training{f' with {way}' * (way != 'plain')}: {count} of {len(words)} backbones")
     return "By Dice, DALE is\n\n" + "\n".join(said)
 
 
