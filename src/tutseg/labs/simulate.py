@@ -64,7 +64,7 @@ def hostile(canary: Path) -> dict[str, tuple[str, str]]:
     }
     if walled():  # Python alone would not hold it
         code = f"import ctypes\nctypes.CDLL(None).unlink({os.fsencode(canary)!r})"
-        found["writes elsewhere by the system"] = code, "*"
+        found["writes elsewhere by the system"] = code, "imports ctypes"
     return found
 
 
@@ -159,7 +159,7 @@ def _state(folder: Path) -> dict[str, tuple[int, int]]:
 def _compared(lab: Lab, handed: Handed, marks: Marks) -> dict:
     passed = {name for name, fault in marks.faults.items() if not fault}
     said = " ".join([*marks.faults.values(), marks.note])
-    fits = handed.told in ("*", "") or handed.told in said
+    fits = handed.told in ("*", "") or handed.told in f"{said} {marks.look}"
     silent = handed.told or not said.strip()
     right = passed == handed.passes and fits and bool(silent)
     return {
