@@ -40,8 +40,8 @@ committed = read_evidence(runs=False)
 # %% [markdown]
 # ## Does it find wrong labels?
 #
-# The plan in `experiments/dale/noise.yaml` was written down before it was run. Its core: drawn lesions, outlines that wander both
-# ways (`warp`) or run outside (`grow`), two rates each.
+# The plan in `experiments/dale/noise.yaml` was written down before it was run. Its core: drawn lesions whose outlines wander both
+# ways (`warp`), run outside (`grow`) or inside (`shrink`), or whose labels near the outline are turned by chance (`flip`).
 
 # %%
 noise = results / f"noise-{profile.settings['noise']}"
