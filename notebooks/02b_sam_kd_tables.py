@@ -80,7 +80,7 @@ sam_kd.real_table(larger, labelled=59, pretrained=True)
 say("{found}", found=sam_kd.told_real(larger, labelled=59, pretrained=True))
 
 # %% [markdown]
-# Then twice as many, as the paper has at 4 %:
+# Then twice as many, the paper's next share:
 
 # %% tags=["hide-input"]
 sam_kd.real_table(larger, labelled=118, pretrained=True)
