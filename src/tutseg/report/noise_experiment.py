@@ -315,16 +315,18 @@ def dice_over_noise(found: Mapping[str, Sequence[Group]]) -> tuple[Callable[[flo
         rows = -(-len(kinds) // side_by_side)
         figure, axes = sheet(width, 2.5 * rows + 0.9, rows, side_by_side, squeeze=False, sharey=True)
         for axis, kind in zip(axes.flat, kinds, strict=False):
+            most_noise = max((rate for points in lines[kind].values() for rate, _ in points), default=0.0)
             for arm, points in lines[kind].items():
                 i = arms.index(arm)
                 points = sorted(points, key=lambda point: point[0])
-                x = np.array([rate for rate, _ in points]) + 0.0006 * (i - len(arms) / 2)
+                x = np.array([rate for rate, _ in points]) + 0.01 * most_noise * (i - len(arms) / 2)
                 y = [100 * group.mean for _, group in points]
                 axis.plot(x, y, color=PALETTE[i], ls=DASHES[i], marker=MARKERS[i], ms=4, label=arm)
                 for at, (_, group) in zip(x, points, strict=True):
                     if len(group.values) >= MIN_SEEDS:
                         axis.plot([at, at], 100 * np.array(paired_interval(group.values)), color=PALETTE[i], lw=0.8)
-            axis.set(title=kind, xlabel="rate, in picture widths")
+            what = "share of labels near the outline" if kind == "flip" else "rate, in picture widths"
+            axis.set(title=kind, xlabel=what)
         for axis in axes.flat[len(kinds) :]:
             axis.axis("off")
         axes[0, 0].set_ylabel("Dice %, clean pictures")
