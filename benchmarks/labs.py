@@ -60,7 +60,8 @@ def main() -> None:
         code = stamp(reach([f"tutseg.labs.{lab.name.lower()}"]), [lab.path.read_text(encoding="utf-8")])
         with tempfile.TemporaryDirectory() as folder:
             rows += [row | {"code": code} | origin for row in measure(lab, folder)]
-        print(lab.name, f"{sum(float(row['seconds']) for row in rows if row['lab'] == lab.name):.0f} s", flush=True)
+    spent = {lab.name: sum(float(row["seconds"]) for row in rows if row["lab"] == lab.name) for lab in chosen}
+    print("seconds of a solution: " + ", ".join(f"{name} {seconds:.0f}" for name, seconds in spent.items()))
     if given.out:
         kept = pd.read_csv(given.out, dtype=str).to_dict("records") if given.out.exists() else []
         names = [lab.name for lab in labs()]

@@ -7,10 +7,9 @@ import numpy as np
 from matplotlib.figure import Figure as Canvas
 
 from tutseg.files import csv_rows
-from tutseg.papers.intervals import direction, holm, paired_interval
 from tutseg.papers.tables import find_cells
 from tutseg.report.figure import DASHES, MARKERS, PALETTE, columns, legend_below, line_figure, sheet
-from tutseg.report.groups import Group, gain, heading, in_groups, scale_of, told, told_interval
+from tutseg.report.groups import Group, gain, heading, in_groups, told, told_interval, verdicts
 from tutseg.report.table import Table
 from tutseg.report.tables import committed, provenance
 from tutseg.training.evaluate import dice_of
@@ -39,16 +38,14 @@ def backbones(folder: Path, score: str = "dice") -> dict[str, dict[str, Group]]:
 
 
 def backbone_table(found: Mapping[str, Mapping[str, Group]], caption: str) -> Table | None:
-    """A score of every backbone, trained in every way; nothing where there are no trials."""
+    """A score of every backbone, trained in every way, as `backbones` finds them; nothing where there are no trials."""
     if not found:
         return None
 
     def cell(group: Group | None) -> str:
         if group is None:
             return "not yet"
-        means = np.nanmean(group.values, 1)
-        spread = f" ± {told(np.std(means, ddof=1), group.score)}" if len(means) > 1 else ""
-        return f"{told(means.mean(), group.score)}{spread} ({len(means)})"
+        return f"{told(group.mean, group.score)} ± {told(group.seed_spread, group.score)} ({len(group.seeds)})"
 
     ways = [way for way in (*WAYS, "DALE") if any(way in each for each in found.values())]
     first = next(iter(next(iter(found.values())).values()))
@@ -70,33 +67,30 @@ def gains(found: Mapping[str, Mapping[str, Group]]) -> dict[str, dict[str, tuple
     for way in WAYS:
         each = {net: gain(of["DALE"], of[way]) for net, of in found.items() if {"DALE", way} <= of.keys()}
         each = {net: values for net, values in each.items() if len(values) > 1}
-        decided = holm(list(each.values()), lambda low, high: direction(low, high) != "undecided")
         if each:
-            made[way] = {
-                net: (values, direction(*paired_interval(values)) if at in decided else "undecided")
-                for at, (net, values) in enumerate(each.items())
-            }
+            words = verdicts(list(each.values()))
+            made[way] = {net: (values, word) for (net, values), word in zip(each.items(), words, strict=True)}
     return made
 
 
 def gain_table(found: Mapping[str, Mapping[str, Group]], data: str, caption: str) -> Table | None:
-    """`gains`, beside the gain over plain training that Table 2 prints for `data`; nothing where there are none."""
+    """`gains`, beside what Table 2 prints of DALE less plain training on `data`; nothing where there are none."""
     made = gains(found)
     if not made:
         return None
     score = next(iter(next(iter(found.values())).values())).score
     rows = []
     for net in found:
-        plain, dale = (float(find_cells("dale", 2, row, score, {"data": data})[0].value)
-                       for row in (PRINTED[net], f"*{PRINTED[net]}"))  # fmt: skip
+        pair = [find_cells("dale", 2, row, score, {"data": data}) for row in (PRINTED[net], f"*{PRINTED[net]}")]
+        printed = told(float(pair[1][0].value) - float(pair[0][0].value), score, "+") if all(pair) else "–"
         cells = [
             f"{told(made[way][net][0].mean(), score, '+')} ({told_interval(made[way][net][0], score, '+')}), "
             f"{made[way][net][1]}" if net in made[way] else "not yet"
             for way in made
         ]  # fmt: skip
-        rows.append((net, f"{scale_of(score) * (dale - plain):+.1f}", *cells))
+        rows.append((net, printed, *cells))
     return Table(
-        ("backbone, small", "Table 2: DALE − plain", *(f"DALE − {way}" for way in made)),
+        ("backbone, small", f"Table 2, {data}: DALE − plain", *(f"DALE − {way}" for way in made)),
         tuple(rows),
         caption,
         f"{heading(score)} paired by seed and picture, with the 95 % interval of this one comparison; the word is what "

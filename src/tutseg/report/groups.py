@@ -11,7 +11,7 @@ import numpy as np
 from tutseg.errors import InputError, unknown
 from tutseg.files import csv_rows, project_root
 from tutseg.metrics import DISTANCES
-from tutseg.papers.intervals import direction, paired_interval, t_interval
+from tutseg.papers.intervals import direction, holm, paired_interval, t_interval
 from tutseg.training.evidence import RESULTS, Finished, read_run, read_spec_evidence
 from tutseg.training.run import Run
 from tutseg.training.spec import spec_of
@@ -214,6 +214,12 @@ def paired(a: Group, b: Group, setting: str = "") -> Difference:
     """a − b over the seeds both have."""
     each = gain(a, b)
     return Difference(a.name, b.name, float(each.mean()), *paired_interval(each), a.score, setting)
+
+
+def verdicts(gains: Sequence[np.ndarray]) -> list[str]:
+    """Of each difference ``(seeds, images)`` what Holm's steps over all leave: "higher", "lower" or "undecided"."""
+    decided = holm(gains, lambda low, high: direction(low, high) != "undecided")
+    return [direction(*paired_interval(each)) if i in decided else "undecided" for i, each in enumerate(gains)]
 
 
 def compare(groups: Sequence[Group], one: str, other: str) -> Difference:

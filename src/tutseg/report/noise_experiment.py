@@ -11,10 +11,10 @@ from matplotlib.figure import Figure as Canvas
 from tutseg.data.loader import Pictures
 from tutseg.data.noise import with_noise
 from tutseg.files import csv_rows
-from tutseg.papers.intervals import direction, holm, paired_interval, t_interval
+from tutseg.papers.intervals import direction, paired_interval, t_interval
 from tutseg.report.explorers import GridExplorer, outlined
 from tutseg.report.figure import DASHES, INK, MARKERS, PALETTE, columns, legend_below, line_figure, sheet
-from tutseg.report.groups import Group, gain, in_groups, of_spec, provenance, told, told_interval
+from tutseg.report.groups import Group, gain, in_groups, of_spec, provenance, told, told_interval, verdicts
 from tutseg.report.table import Table
 from tutseg.training.doubts import scores_of_run
 from tutseg.training.evidence import DOUBT_SCORES, Finished
@@ -261,10 +261,10 @@ def helps(found: Mapping[str, Sequence[Group]], arm: str = "DALE") -> list[Help]
             continue
         others = [group for group in groups if group.name != arm and len({*group.seeds} & {*of[arm].seeds}) > 1]
         gains = [gain(of[arm], group) for group in others]
-        decided = holm(gains, lambda low, high: direction(low, high) != "undecided")
-        for i, (group, each) in enumerate(zip(others, gains, strict=True)):
-            verdict = direction(*paired_interval(each)) if i in decided else "undecided"
-            made.append(Help(noise, group.name, each, verdict))
+        made += [
+            Help(noise, group.name, each, verdict)
+            for group, each, verdict in zip(others, gains, verdicts(gains), strict=True)
+        ]
     return made
 
 
