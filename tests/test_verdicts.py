@@ -207,6 +207,56 @@ def test_setups_that_may_not_judge_do_not_count(run, collected):
     assert verdict(collected(*poor, *blind)).verdict == "inconclusive"
 
 
+def backbone(run, gain, more=0.0, times=5, net="unet-s", **fields):
+    """Plain training, DALE better by `gain`, and plain training with `times` the steps, better by `more`."""
+    common = {"labelled": 1.0, "test_data": "ph2", "net": net, "steps": 100} | fields
+    dale = seeds(run, 5, method="dale", level=gain, **common | {"options": {"patch": 8, "bins": 32}})
+    return seeds(run, 5, **common) + dale + seeds(run, 5, **common | {"steps": 100 * times}, level=more)
+
+
+@pytest.mark.parametrize(
+    ("more", "times", "word"),
+    [(0.0, 5, "reproduced"), (0.02, 5, "reproduced"), (0.045, 5, "cannot be tested here"),
+     (-0.02, 5, "reproduced"), (0.0, 3, "cannot be tested here")],
+)  # fmt: skip
+def test_a_claim_about_all_labels_waits_for_the_end_of_training(run, collected, more, times, word):
+    """The paper prints 3.3 points; more steps that are worth as much, or that nobody tried, leave nothing to judge."""
+    found = verdict(collected(*backbone(run, 0.04, more, times)), "dale-01")
+    assert found.verdict == word
+    assert found.setups[0].setup.startswith("unet-s at 96 px, 100 steps of 16")
+    said = {3: "nobody knows whether", 5: "training had not ended"}[times]
+    assert word == "reproduced" or (said in found.why and "unet-s" in found.why)
+
+
+def test_the_longest_training_says_whether_one_had_ended(run, collected):
+    longer = seeds(run, 5, labelled=1.0, test_data="ph2", net="unet-s", steps=900, level=0.05)
+    found = verdict(collected(*backbone(run, 0.04), *longer), "dale-01")
+    assert found.verdict == "cannot be tested here" and "9 times the steps" in found.why
+
+
+def test_training_with_other_labels_or_another_network_does_not_say_whether_one_had_ended(run, collected):
+    there = [trial for trial in backbone(run, 0.04) if trial.steps == 100]
+    elsewhere = seeds(run, 5, labelled=0.5, test_data="ph2", net="unet-s", steps=500)
+    elsewhere += seeds(run, 5, labelled=1.0, test_data="ph2", net="emcad-s", steps=500)
+    elsewhere += seeds(run, 5, labelled=1.0, net="unet-s", steps=500)
+    assert verdict(collected(*there, *elsewhere), "dale-01").verdict == "cannot be tested here"
+
+
+def test_a_small_variant_stands_in_and_is_set_against_another_small_one_alone(run, collected):
+    other, small = backbone(run, 0.04, net="emcad-s"), backbone(run, 0.04)
+    plain = [trial for trial in small if trial.method != "dale"]
+    dale = [trial for trial in backbone(run, 0.04, net="unet") if trial.method == "dale"]
+    assert verdict(collected(*other, *plain, *dale), "dale-01").verdict == "not attempted"
+    assert verdict(collected(*small, name="small"), "dale-01").verdict == "reproduced"
+
+
+def test_one_size_of_patch_counts_for_a_setup(run, collected):
+    common = {"labelled": 1.0, "test_data": "ph2", "net": "unet-s", "steps": 100, "method": "dale"}
+    two = seeds(run, 2, level=-0.2, **common, options={"patch": 16, "bins": 32})
+    (only,) = verdict(collected(*backbone(run, 0.04), *two), "dale-01").setups
+    assert {item.trial.options.get("patch", 8) for item in only.trials} == {8}
+
+
 def test_dice_and_jaccard_of_one_comparison_count_once(run, collected):
     found = verdicts("dme-fd", collected(*duel(run, 0.03)))
     assert tuple(counts(found)) == WORDS

@@ -5,6 +5,7 @@ set-ups could serve a cell, `rank` says which one is shown.
 """
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -13,10 +14,11 @@ from typing import Any
 import numpy as np
 
 from tutseg.audit.cell import Cell
+from tutseg.files import canonical_json
 from tutseg.papers.claims import load_claims
 from tutseg.papers.intervals import interval_of_deviations, paired_interval
-from tutseg.papers.setups import describe_setup, fits, grouped, rank
-from tutseg.papers.tables import cell_trials, load_paper, papers
+from tutseg.papers.setups import describe_setup, fits, grouped, rank, setup_of
+from tutseg.papers.tables import CellTrial, cell_trials, load_paper, papers
 from tutseg.training.evidence import Finished, read_evidence
 from tutseg.training.tasks import task_of
 
@@ -102,21 +104,43 @@ def entries(paper: str, number: int | None = None, evidence: Sequence[Finished] 
         Unknown paper or table.
     """
     evidence = read_evidence() if evidence is None else evidence
+    cells = cell_trials(paper, number)
+    groups = [_fitting(item, evidence) for item in cells]
+    filled = Counter(_column(item.cell, group) for item, found in zip(cells, groups, strict=True) for group in found)
     found = []
-    for item in cell_trials(paper, number):
-        cannot = item.cannot or NO_SCORE.get(item.cell.metric)
+    for item, own in zip(cells, groups, strict=True):
+        cannot = _never(item)
         if cannot or item.trial is None:
-            found.append(Entry(item.cell, "cannot", cannot or ""))
+            found.append(Entry(item.cell, "cannot", cannot))
             continue
-        score = score_of(item.cell)
-        fitting = [each for each in evidence if score in each.default.means and fits(each, item.trial)]
-        groups = grouped(fitting, item.trial)
-        why = item.trial.get("stand_in", "")
-        if groups:
-            found.append(Entry(item.cell, "ours", why, _ours(item.cell, score, max(groups.values(), key=rank))))
+        notes = [item.trial.get("stand_in", "")]
+        if own:
+            best = max(own, key=lambda group, cell=item.cell: rank(group, filled[_column(cell, group)]))
+            if "net" in item.trial and best[0].trial.net != item.trial["net"]:
+                notes.append(f"{best[0].trial.net} is a small variant of the network")
+            why = "; ".join(filter(None, notes))
+            found.append(Entry(item.cell, "ours", why, _ours(item.cell, score_of(item.cell), best)))
         else:
-            found.append(Entry(item.cell, "not yet", why))
+            found.append(Entry(item.cell, "not yet", *notes))
     return found
+
+
+def _never(item: CellTrial) -> str:
+    return item.cannot or NO_SCORE.get(item.cell.metric, "")
+
+
+def _fitting(item: CellTrial, evidence: Sequence[Finished]) -> list[list[Finished]]:
+    """The trials that could stand beside a cell, by set-up."""
+    if item.trial is None or _never(item):
+        return []
+    score = score_of(item.cell)
+    fitting = [each for each in evidence if score in each.default.means and fits(each, item.trial)]
+    return list(grouped(fitting, item.trial).values())
+
+
+def _column(cell: Cell, group: Sequence[Finished]) -> tuple:
+    """A column of a table, and a set-up with its network."""
+    return cell.table, cell.metric, canonical_json(cell.setting), setup_of(group[0])
 
 
 @cache

@@ -57,7 +57,8 @@ MEANING: dict[Word, str] = {
         "The claim is about few labels, and labels are worth too little in this set-up: the headroom (supervised "
         "training with all labels minus the same with the few) has an interval that reaches zero, or is smaller than "
         "the effect that the paper prints, or than 1.5 times the smallest difference that these seeds and pictures can "
-        "see. The numbers stand beside."
+        "see. Or the claim is about all labels, and training had not ended: at least 4 times the steps are worth as "
+        "much to plain training as the paper prints for the method. The numbers stand beside."
     ),
     "not attempted": "A trial is missing, or never can be made; the reason is given.",
 }

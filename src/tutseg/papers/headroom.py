@@ -5,6 +5,9 @@ the few, paired by image and seed. A set-up may judge a claim about few labels o
 above zero, is at least as large as the effect that the paper prints for the claim (the largest, if it makes several
 comparisons), and at least `SAFETY` times the smallest difference that the design can see. Otherwise the claim cannot be
 tested here.
+
+A claim about training with all labels has another limit: the steps. Where more steps alone are worth as much as the
+paper prints for a method, training had not ended, and whoever trains on would judge otherwise.
 """
 
 from collections.abc import Iterable, Sequence
@@ -18,6 +21,8 @@ from tutseg.papers.setups import fits, setup_of
 from tutseg.training.evidence import Finished
 
 SAFETY = 1.5
+# A training that shows whether one had ended has at least so many times its steps.
+LONGER = 4
 
 
 @dataclass(frozen=True)
@@ -67,20 +72,62 @@ def headrooms(claim: Claim, sides: Sequence[Sequence[Finished]], evidence: Itera
         if setup_of(item)[0] == setup_of(like)[0] and fits(item, wanted) and item.default.per_image(claim.score):
             of.setdefault(item.trial.labelled, []).append(item)
     labels = sorted({item.trial.labelled for items in few for item in items})
-    return [_headroom(claim, of[1.0], of[labelled]) for labelled in labels if {labelled, 1.0} <= of.keys()]
+    return [_worth(claim, of[1.0], of[labelled]) for labelled in labels if {labelled, 1.0} <= of.keys()]
 
 
-def _headroom(claim: Claim, many: Sequence[Finished], few: Sequence[Finished]) -> Headroom:
-    all_labels, few_labels = (
+def _worth(claim: Claim, more: Sequence[Finished], less: Sequence[Finished]) -> Headroom:
+    with_more, with_less = (
         {(item.trial.seed, item.trial.fold, image): score for item in items
          for image, score in item.default.per_image(claim.score).items()}
-        for items in (many, few)
+        for items in (more, less)
     )  # fmt: skip
     sign = 1.0 if cell_of(claim, claim.sides[0]).direction == "higher" else -1.0
-    matrix = sign * differences(all_labels, few_labels)
+    matrix = sign * differences(with_more, with_less)
     low, high = paired_interval(matrix)
     value = float(np.nanmean(matrix, axis=1).mean())
-    return Headroom(few[0].n["labelled"], value, float(low), float(high), *matrix.shape)
+    return Headroom(less[0].n["labelled"], value, float(low), float(high), *matrix.shape)
+
+
+def why_unfinished(
+    claim: Claim, pairs: Sequence[Pair], trials: Iterable[Finished], evidence: Sequence[Finished]
+) -> str:
+    """Why training is too short in a set-up to judge a claim about all labels; empty if it is not.
+
+    Parameters
+    ----------
+    pairs : sequence of Pair
+        The claim's comparisons in this set-up.
+    trials : iterable of Finished
+        All that the claim compares there.
+    evidence : sequence of Finished
+        Where plain training of each network is sought, with the same steps and with `LONGER` times as many or more;
+        of those the longest counts.
+    """
+    printed = max(abs(pair.paper) for pair in pairs)
+    kinds = {(item.trial.net, item.trial.data, item.trial.test_data): item for item in trials}
+    for like in kinds.values():
+        trial = like.trial
+        wanted = {"method": "supervised", "options": {}, "data": trial.data, "test_data": trial.test_data,
+                  "labelled": 1.0}  # fmt: skip
+        of: dict[int, list[Finished]] = {}
+        for item in evidence:
+            same = setup_of(item, ["steps"]) == setup_of(like, ["steps"])
+            if same and fits(item, wanted) and item.default.per_image(claim.score):
+                of.setdefault(item.trial.steps, []).append(item)
+        longest = max(of, default=0)
+        if trial.steps not in of or longest < LONGER * trial.steps:
+            return (
+                f"plain training of {trial.net} with {LONGER} times the steps or more is not among the trials, so "
+                "nobody knows whether training had ended here"
+            )
+        gain = _worth(claim, of[longest], of[trial.steps])
+        if gain.value >= printed:
+            return (
+                f"{longest / trial.steps:g} times the steps are worth {claim.points(gain.value)} points "
+                f"({claim.points(gain.low)} to {claim.points(gain.high)}) to plain training of {trial.net} here, and "
+                f"the paper prints {claim.points(printed, 2)} for the method: training had not ended"
+            )
+    return ""
 
 
 def allows(value: float, low: float, printed: float, smallest: float) -> bool:

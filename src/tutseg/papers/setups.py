@@ -11,7 +11,7 @@ from typing import Any
 from tutseg.data.splits import LEAKS
 from tutseg.files import canonical_json
 from tutseg.papers.claims import MIN_SEEDS
-from tutseg.papers.tables import matches
+from tutseg.papers.tables import SMALL, matches
 from tutseg.training.evidence import Finished
 from tutseg.training.tasks import task_of
 from tutseg.training.trial import Trial
@@ -22,8 +22,9 @@ CELL_FIELDS = ("method", "options", "labelled", "data", "test_data", "seed", "fo
 STUDY_FIELDS = ("augment", "inputs", "noise", "groups", "change", "scored")
 # Options of one-image methods at the values that a paper's row means without naming them.
 UNNAMED = {"k": 3, "reading": "paper"}
-# Options that say which file an input is; papers leave that unsaid as they do the network.
-FILES = ("sam",)
+# Options that say which file an input is, or count pixels and grey levels and so go with the size; papers leave the one
+# unsaid, and what they say of the other belongs to their size.
+FREE = ("sam", "patch", "bins")
 
 # An input that every seed has of its own.
 OWN = "labeller"
@@ -40,10 +41,13 @@ def setup_of(item: Finished, without: Iterable[str] = ()) -> Setup:
     """A trial's set-up: as canonical JSON its fields but for those that a cell names, and how its labels are counted.
 
     2 % of our training pictures and the number of pictures that are 2 % of the paper's both serve the paper's 2 %; they
-    are two set-ups, "share" and "number". All labels are all labels: "".
+    are two set-ups, "share" and "number". All labels are all labels: "". Where a cell names the network, what
+    is left of it is whether it is a small variant.
     """
     left_out = {*CELL_FIELDS, *without}
     fields = {key: value for key, value in item.fields.items() if key not in left_out}
+    if "net" in left_out:
+        fields["net"] = SMALL if item.trial.net.endswith(SMALL) else ""
     if "inputs" in fields:
         fields["inputs"] = studied_inputs(item.trial)
     counted = "" if item.trial.labelled == 1 else "number" if item.trial.labelled > 1 else "share"
@@ -68,7 +72,7 @@ def fits(item: Finished, wanted: Mapping[str, Any]) -> bool:
 def named_options(item: Finished) -> dict[str, Any]:
     """A trial's options but for those that papers leave unnamed."""
     options = item.trial.options.items()
-    return {name: value for name, value in options if name not in FILES and UNNAMED.get(name) != value}
+    return {name: value for name, value in options if name not in FREE and UNNAMED.get(name) != value}
 
 
 def grouped(items: Iterable[Finished], named: Iterable[str]) -> dict[Setup, list[Finished]]:
@@ -90,17 +94,22 @@ def _once(group: list[Finished]) -> list[Finished]:
 
 
 def _of_one_file(group: list[Finished]) -> list[Finished]:
-    """Those made from the same files, of several such the most."""
-    made_from = [canonical_json({**item.trial.inputs, OWN: ""}) for item in group]
+    """Those made from the same files, with the same `FREE` options, of several such the most."""
+    free = [{name: value for name, value in item.trial.options.items() if name in FREE} for item in group]
+    made_from = [canonical_json([{**item.trial.inputs, OWN: ""}, own]) for item, own in zip(group, free, strict=True)]
     most = max(made_from, key=made_from.count)
     return [item for item, files in zip(group, made_from, strict=True) if files == most]
 
 
-def rank(group: Sequence[Finished]) -> tuple:
-    """Set-ups in ascending order of what we would rather show: enough seeds, then the larger size, then more steps."""
+def rank(group: Sequence[Finished], beside: int = 0) -> tuple:
+    """Set-ups in ascending order of what we would rather show.
+
+    Enough seeds, then more cells `beside` it in a column that the same set-up fills, so that rows can be compared, then
+    the larger size, then more steps.
+    """
     trial, seeds = group[0].trial, len({item.trial.seed for item in group})
     defaults = sum(group[0].fields[name] == field.default for name, field in Trial.model_fields.items())
-    return min(seeds, MIN_SEEDS), trial.size, trial.steps, seeds, defaults, setup_of(group[0])
+    return min(seeds, MIN_SEEDS), beside, trial.size, trial.steps, seeds, defaults, setup_of(group[0])
 
 
 def describe_setup(trials: Sequence[Finished]) -> str:

@@ -23,6 +23,8 @@ from tutseg.files import knowledge
 if TYPE_CHECKING:
     import pandas
 
+# The end of the name of a net's small variant.
+SMALL = "-s"
 COLUMNS = ["row", "setting", "metric", "value", "spread", "position", "quote"]
 
 
@@ -352,7 +354,7 @@ def matches(trial: Mapping[str, Any], record: Mapping[str, Any]) -> bool:
     """Whether a finished trial's record is one of those that `trial_of` asks for.
 
     Fields the paper leaves open (steps, size, seed, fold) are not compared; a record tested on another data set
-    (``test_data``) matches only where the paper did so too.
+    (``test_data``) matches only where the paper did so too. A net's small variant, ``NAME-s``, may stand in for it.
     """
     options = record.get("options") or {}
     if not all(_same(options.get(name), value) for name, value in trial["options"].items()):
@@ -362,7 +364,9 @@ def matches(trial: Mapping[str, Any], record: Mapping[str, Any]) -> bool:
     labelled = [trial[key] for key in ("labelled", "labels") if key in trial]
     if labelled and not any(_same(record.get("labelled"), number) for number in labelled):
         return False
-    apart = ("options", "test_data", "stand_in", "labelled", "labels")
+    if "net" in trial and record.get("net") not in (trial["net"], f"{trial['net']}{SMALL}"):
+        return False
+    apart = ("options", "test_data", "stand_in", "labelled", "labels", "net")
     wanted = {key: value for key, value in trial.items() if key not in apart}
     return all(key in record and _same(record[key], value) for key, value in wanted.items())
 

@@ -2,7 +2,8 @@
 
 What the trials of one set-up say is `tutseg.papers.claims.decide`. Added here is what a set-up cannot say of itself:
 
-- cannot be tested here: the claim is about few labels, which are worth too little there (`tutseg.papers.headroom`);
+- cannot be tested here: the claim is about few labels, which are worth too little there, or about all labels, and
+  training had not ended (`tutseg.papers.headroom`);
 - set-up-dependent: set-ups that may judge, with enough seeds and images, do not agree; all are shown, none preferred;
 - not attempted: no set-up has all that the claim compares; the reason is given.
 """
@@ -24,7 +25,7 @@ from tutseg.papers.claims import (
     paper_effect,
     trials_needed,
 )
-from tutseg.papers.headroom import Headroom, headrooms, is_about_few_labels, why_untestable
+from tutseg.papers.headroom import Headroom, headrooms, is_about_few_labels, why_unfinished, why_untestable
 from tutseg.papers.setups import Setup, describe_setup, fits, grouped, named_options, rank
 from tutseg.papers.tables import load_paper
 from tutseg.training.evidence import Finished, read_evidence
@@ -177,7 +178,13 @@ def _in_setup(
             verdict = replace(verdict, why=why)
         return InSetup(", ".join(words), verdict, (), tuple(trials.values()))
     rooms = headrooms(claim, sides, evidence) if few else []
-    if few and (why := why_untestable(claim, verdict.pairs, rooms, len(counts))):
+    if few:
+        why = why_untestable(claim, verdict.pairs, rooms, len(counts))
+    elif all(task_of(item.trial.method).name == "segment" for item in kept):
+        why = why_unfinished(claim, verdict.pairs, kept, evidence)
+    else:
+        why = ""
+    if why:
         verdict = replace(verdict, verdict="cannot be tested here", why=why)
     return InSetup(", ".join(words), verdict, tuple(rooms), tuple(kept))
 
