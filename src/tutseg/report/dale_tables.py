@@ -73,15 +73,15 @@ def gains(found: Mapping[str, Mapping[str, Group]]) -> dict[str, dict[str, tuple
     return made
 
 
-def gain_table(found: Mapping[str, Mapping[str, Group]], data: str, caption: str) -> Table | None:
-    """`gains`, beside what Table 2 prints of DALE less plain training on `data`; nothing where there are none."""
+def gain_table(found: Mapping[str, Mapping[str, Group]], data: str, caption: str, table: int = 2) -> Table | None:
+    """`gains`, beside what a table prints of DALE less plain training on `data`; nothing where there are none."""
     made = gains(found)
     if not made:
         return None
     score = next(iter(next(iter(found.values())).values())).score
     rows = []
     for net in found:
-        pair = [find_cells("dale", 2, row, score, {"data": data}) for row in (PRINTED[net], f"*{PRINTED[net]}")]
+        pair = [find_cells("dale", table, row, score, {"data": data}) for row in (PRINTED[net], f"*{PRINTED[net]}")]
         printed = told(float(pair[1][0].value) - float(pair[0][0].value), score, "+") if all(pair) else "–"
         cells = [
             f"{told(made[way][net][0].mean(), score, '+')} ({told_interval(made[way][net][0], score, '+')}), "
@@ -90,7 +90,7 @@ def gain_table(found: Mapping[str, Mapping[str, Group]], data: str, caption: str
         ]  # fmt: skip
         rows.append((net, printed, *cells))
     return Table(
-        ("backbone, small", f"Table 2, {data}: DALE − plain", *(f"DALE − {way}" for way in made)),
+        ("backbone, small", f"Table {table}, {data}: DALE − plain", *(f"DALE − {way}" for way in made)),
         tuple(rows),
         caption,
         f"{heading(score)} paired by seed and picture, with the 95 % interval of this one comparison; the word is what "
