@@ -252,4 +252,8 @@ def test_backbones_are_compared_way_by_way_and_by_holm():
     assert rows["unet-s"][2].startswith("+5.0 (") and rows["ege-unet"][2] == "not yet"
     assert "higher on 1, lower on 0, undecided on 1 of 2 backbones" in dale_tables.gains_told(found)
     assert dale_tables.backbone_table(found, "x").rows[2][2] == "not yet"
+    found["ege-unet"]["twice the steps"] = group("ege-unet, twice the steps", [0.02, 0.02, 0.02])
+    found["unet-s"]["twice the steps"] = group("unet-s, twice the steps", [-0.01, -0.01, -0.01])
+    assert "twice the steps -1.0 to +2.0. Had" in dale_tables.lengths_told(found)
+    assert "not known yet" in dale_tables.lengths_told({})
     assert dale_tables.gain_table({}, "ph2", "x") is None and dale_tables.backbone_table({}, "x") is None

@@ -111,6 +111,19 @@ def gains_told(found: Mapping[str, Mapping[str, Group]]) -> str:
     return "By Dice, DALE is\n\n" + "\n".join(said)
 
 
+def lengths_told(found: Mapping[str, Mapping[str, Group]]) -> str:
+    """What more steps alone are worth to plain training, from the least of the backbones to the most, in a sentence."""
+    said = []
+    for way in list(WAYS)[1:]:
+        worth = [gain(of[way], of["plain"]).mean() for of in found.values() if {way, "plain"} <= of.keys()]
+        if worth:
+            said.append(f"{way} {told(min(worth), 'dice', '+')} to {told(max(worth), 'dice', '+')}")
+    if not said:
+        return "How far these trainings are from their end is not known yet."
+    head = "More steps alone are worth to plain training, in points of Dice: "
+    return f"{head}{'; '.join(said)}. Had it ended, that would be nothing."
+
+
 def printed_ratio(row: str) -> float:
     """How many times as long an iteration of DALE takes as a plain one, by Table 5."""
     plain, dale = (float(find_cells("dale", 5, name, "iter_s", {})[0].value) for name in (row, f"*{row}"))
