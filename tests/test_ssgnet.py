@@ -9,6 +9,8 @@ import torch
 import yaml
 from drawn import drawn_pictures, labeller_file, register_tiny
 
+from tutseg.data import open_source
+from tutseg.data.loader import load_pictures
 from tutseg.errors import InputError
 from tutseg.losses import bce_plus_dice, t_vmf, t_vmf_dice
 from tutseg.methods import build_method
@@ -187,6 +189,10 @@ def test_each_control_is_what_it_is_called(ssgnet):
     assert real.ids[3:] == drawn_pictures(5, 2).ids and torch.equal(real.images[3:], drawn_pictures(5, 2).images)
     exact = prepared(ssgnet(source="unlabelled", exact=True), training_set(LeakingSet)).labelled
     assert torch.equal(exact.masks[3:], drawn_pictures(5, 2).masks) and not torch.equal(real.masks, exact.masks)
+    real = replace(drawn_pictures(3, 1), name="real")
+    scenes = prepared(ssgnet(source="endoscopy", count=4), TrainingSet(real)).labelled
+    truth = load_pictures(open_source("synth", kind="endoscopy", n=4, size=32), 32)
+    assert torch.equal(scenes.images[3:], truth.images) and torch.equal(scenes.masks[3:], truth.masks)
     ids = prepared(ssgnet(balanced=True)).labelled.ids
     assert ids[:7] == (drawn_pictures(3, 1).ids * 3)[:7] and ids[7:] == bare(7, 3).ids
 
@@ -207,8 +213,12 @@ def test_too_few_pictures_and_masks_that_nobody_knows_are_said(ssgnet):
         prepared(ssgnet(count=8))
     with pytest.raises(InputError, match="wants some unlabelled pictures and gets 0: label fewer"):
         prepared(ssgnet(source="unlabelled"), TrainingSet(drawn_pictures(3, 1)))
-    with pytest.raises(InputError, match="exact masks of drawn pictures are not known"):
+    with pytest.raises(InputError, match="exact is for unlabelled pictures"):
         ssgnet(exact=True)
+    with pytest.raises(InputError, match="there is no end: say how many"):
+        ssgnet(source="dermoscopy")
+    with pytest.raises(InputError, match="its data is such scenes itself"):
+        prepared(ssgnet(source="dermoscopy", count=4), TrainingSet(replace(drawn_pictures(3, 1), name="synth")))
 
 
 def test_every_round_begins_with_the_weights_of_round_0(tmp_path):

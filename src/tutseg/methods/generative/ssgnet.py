@@ -21,7 +21,8 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
-from tutseg.data.loader import Pictures
+from tutseg.data import DRAWN, open_source
+from tutseg.data.loader import Pictures, load_pictures
 from tutseg.errors import InputError
 from tutseg.methods.base import frozen
 from tutseg.methods.co_training.supervised import Supervised
@@ -38,10 +39,11 @@ class SSGNet(Supervised):
         See `Supervised`; the labeller is of the same net.
     round : int
         Which round it is, 1 behind supervised training. It changes no number: the labeller does.
-    source : {"generated", "unlabelled"}
-        What is labelled: drawn pictures (input "generated"), or as a control real ones without masks.
+    source : {"generated", "unlabelled", "dermoscopy", "lung-ct", "endoscopy"}
+        What is labelled: pictures of a generator (input "generated"), or as a control real ones without masks. Or, as
+        another control, scenes of that kind that `Synth` draws, with the masks they were drawn with.
     count : int
-        How many of them, the first; None for all.
+        How many of them, the first; None for all. Scenes are drawn by number.
     confidence : float
         Only pictures of which the labeller is as sure as this, the mean over pixels of ``max(p, 1 - p)``; 0.5 for all,
         as in the paper.
@@ -70,7 +72,7 @@ class SSGNet(Supervised):
         loss: Literal["bce-dice", "t-vmf"] = "bce-dice",
         kappa: Kappa = "validation",
         round: Count = 1,
-        source: Literal["generated", "unlabelled"] = "generated",
+        source: Literal["generated", "unlabelled", "dermoscopy", "lung-ct", "endoscopy"] = "generated",
         count: Count | None = None,
         confidence: Confidence = 0.5,
         balanced: bool = False,
@@ -79,7 +81,10 @@ class SSGNet(Supervised):
         inputs: Mapping[str, Path] | None = None,
     ) -> None:
         if exact and source != "unlabelled":
-            raise InputError("method ssgnet: exact masks of drawn pictures are not known", "give -o source=unlabelled")
+            raise InputError("method ssgnet: exact is for unlabelled pictures", "give -o source=unlabelled")
+        self.scenes = source not in ("generated", "unlabelled")
+        if self.scenes and not count:
+            raise InputError("method ssgnet: of drawn scenes there is no end", "say how many: -o count=400")
         super().__init__(net, size, pretrained, loss=loss, kappa=kappa)  # before the labeller: the start of round 0
         self.source, self.count, self.confidence = source, count, confidence
         self.balanced, self.shuffled, self.exact = balanced, shuffled, exact
@@ -88,7 +93,7 @@ class SSGNet(Supervised):
     def prepare(self, train: Any, validation: Pictures) -> Any:
         """``D_aug`` in the place of the labelled pictures (section 3.4)."""
         train = super().prepare(train, validation)
-        pictures = getattr(train, self.source) or ()
+        pictures = self._drawn(train) if self.scenes else getattr(train, self.source) or ()
         if self.exact and pictures:
             pictures = pictures.outlined()
         if len(pictures) < (self.count or 1):
@@ -97,7 +102,7 @@ class SSGNet(Supervised):
                 f"method ssgnet wants {self.count or 'some'} {self.source} pictures and gets {len(pictures)}", remedy
             )
         pictures = pictures.take(range(self.count or len(pictures)))
-        if not self.exact:
+        if not self.exact and not self.scenes:
             probability = self.label(pictures)
             sure = torch.maximum(probability, 1 - probability).mean((1, 2, 3)) >= self.confidence
             at = sure.nonzero().flatten().tolist()
@@ -110,6 +115,15 @@ class SSGNet(Supervised):
         if self.balanced:
             real = real.take([k % len(real) for k in range(len(pictures))])
         return replace(train, labelled=real.joined(pictures), unlabelled=None, generated=None)
+
+    def _drawn(self, train: Any) -> Pictures:
+        if train.labelled.name in DRAWN:
+            raise InputError(
+                "method ssgnet: its data is such scenes itself", "give -o source=unlabelled -o exact=true"
+            )
+        images = train.labelled.images
+        scenes = open_source("synth", kind=self.source, n=self.count, size=images.shape[-1])
+        return load_pictures(scenes, images.shape[-1]).to(images.device)
 
     @torch.no_grad()
     def label(self, pictures: Pictures) -> Tensor:
