@@ -291,6 +291,34 @@ def test_every_reading_takes_a_step(options):
     assert {"sup_n", "sup_f", "align", "classes skipped", "omega<1.01"} <= terms.keys()
 
 
+def test_statistics_of_whole_pictures_are_those_that_prediction_meets():
+    """They change nothing in training; what is left is one blend with the statistics of the whole batch."""
+    batch, nets = drawn_batch(3, 0, SIZE, 0), {}
+    for statistics in ("masked", "whole"):
+        method = built(statistics=statistics)
+        start = {name: buffer.clone() for name, buffer in method.net.named_buffers() if "running" in name}
+        torch.manual_seed(1)
+        method.update(batch, MIDDLE, stepper(method))
+        nets[statistics] = method.net
+    for a, b in zip(nets["masked"].parameters(), nets["whole"].parameters(), strict=True):
+        assert torch.equal(a, b)
+    seen = {}
+    for name, layer in nets["whole"].named_modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            assert layer.momentum == 0.1
+            layer.register_forward_pre_hook(lambda _, given, name=name: seen.update({name: given[0]}))
+    with torch.no_grad():
+        kept = {name: buffer.clone() for name, buffer in nets["whole"].named_buffers()}
+        nets["whole"](batch["labelled"].image)
+    for name, given in seen.items():
+        expected = 0.9 * start[f"{name}.running_mean"] + 0.1 * given.mean((0, 2, 3))
+        assert torch.allclose(kept[f"{name}.running_mean"], expected, atol=1e-6)
+        expected = 0.9 * start[f"{name}.running_var"] + 0.1 * given.var((0, 2, 3))
+        assert torch.allclose(kept[f"{name}.running_var"], expected, atol=1e-6)
+    of_masked = dict(nets["masked"].named_buffers())
+    assert seen and not all(torch.equal(of_masked[name], kept[name]) for name in start)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "net", [name for name, card in CARDS.items() if "decoded" in card.gives and f"{name}-s" not in CARDS]

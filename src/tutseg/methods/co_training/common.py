@@ -67,6 +67,20 @@ def inference(net: nn.Module) -> Iterator[None]:
         net.train(training)
 
 
+@contextmanager
+def statistics_kept(net: nn.Module) -> Iterator[None]:
+    """Inside the block batch normalisation uses the batch's own statistics, and the running ones do not move."""
+    layers = [module for module in net.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+    momenta = [layer.momentum for layer in layers]
+    for layer in layers:
+        layer.momentum = 0.0
+    try:
+        yield
+    finally:
+        for layer, momentum in zip(layers, momenta, strict=True):
+            layer.momentum = momentum
+
+
 @torch.no_grad()
 def dry_run(net: nn.Module, size: int) -> tuple[list[Tensor], Tensor]:
     """What `net` makes of one black picture: all encoder maps, and what its last block sees, for their shapes."""

@@ -118,9 +118,7 @@ class SSGNet(Supervised):
 
     def _drawn(self, train: Any) -> Pictures:
         if train.labelled.name in DRAWN:
-            raise InputError(
-                "method ssgnet: its data is such scenes itself", "give -o source=unlabelled -o exact=true"
-            )
+            raise InputError("method ssgnet: its data is such scenes itself", "give -o source=unlabelled -o exact=true")
         images = train.labelled.images
         scenes = open_source("synth", kind=self.source, n=self.count, size=images.shape[-1])
         return load_pictures(scenes, images.shape[-1]).to(images.device)

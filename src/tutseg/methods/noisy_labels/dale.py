@@ -29,7 +29,7 @@ from torch import Tensor
 
 from tutseg.losses import bce_dice, edge_points
 from tutseg.methods.base import Batch, Progress
-from tutseg.methods.co_training.common import OneNet
+from tutseg.methods.co_training.common import OneNet, statistics_kept
 from tutseg.methods.noisy_labels.regions import Criterion, Entropy, check_patch, fuzziness, soft_masks
 from tutseg.methods.options import Count, NotNegative, Positive, Several, Share, checked
 from tutseg.methods.step import Stepper, influence
@@ -144,6 +144,10 @@ class DALE(OneNet):
         Weight of the alignment loss; 0 leaves it out.
     align : {"gradient", "detached"}
         Whether the alignment loss trains the network.
+    statistics : {"masked", "whole"}
+        Whose running statistics batch normalisation predicts with. Training sees masked pictures alone (Eq. 7) and
+        prediction whole ones; "masked" is the authors' code, "whole" takes them from a forward of the whole pictures
+        behind each step.
     """
 
     streams: ClassVar = {"labelled": 0}
@@ -168,13 +172,14 @@ class DALE(OneNet):
         sign: Literal["paper", "code"] = "paper",
         alpha: NotNegative = 0.05,
         align: Literal["gradient", "detached"] = "gradient",
+        statistics: Literal["masked", "whole"] = "masked",
     ) -> None:
         super().__init__()
         self.net = self.make_net(net, size, pretrained)
         check_patch(size, patch)
         self.patch, self.tau, self.criterion, self.entropy, self.bins = patch, tau, criterion, entropy, bins
         self.masks, self.labels, self.confidence, self.rate, self.k = masks, labels, confidence, rate, k
-        self.sign, self.alpha, self.align = sign, alpha, align
+        self.sign, self.alpha, self.align, self.statistics = sign, alpha, align, statistics
 
     def fuzziness(self, images: Tensor, labels: Tensor) -> Tensor:
         """Eq. 3-5: `m` of every pixel, ``(B, 1, H, W)`` in [0, 1]."""
@@ -224,6 +229,15 @@ class DALE(OneNet):
     def update(self, batch: Batch, progress: Progress, step: Stepper) -> dict[str, Tensor]:
         """Algorithm 1, lines 3-13, for one batch: two real steps."""
         images, labels = batch["labelled"].image, batch["labelled"].mask
+        if self.statistics == "masked":
+            return self._alternate(images, labels, step)
+        with statistics_kept(self.net):
+            terms = self._alternate(images, labels, step)
+        with torch.no_grad():
+            self.net(images)
+        return terms
+
+    def _alternate(self, images: Tensor, labels: Tensor, step: Stepper) -> dict[str, Tensor]:
         n, f, fuzzy = self.split(images, labels)
         out = self.net(n.image, features=True)
         terms = step({"sup_n": n.loss(lambda _: out)})  # Eq. 1
