@@ -79,6 +79,15 @@ noise_experiment.help_table(arms) if arms else print("not yet")
 say("{told}", told=noise_experiment.help_told(arms))
 
 # %% [markdown]
+# The same for DALE that predicts with the statistics of whole pictures, of which more below:
+
+# %% tags=["hide-input"]
+noise_experiment.help_table(arms, dale_tables.WHOLE) if arms else print("not yet")
+
+# %% tags=["remove-input"]
+say("{told}", told=noise_experiment.help_told(arms, dale_tables.WHOLE))
+
+# %% [markdown]
 # ## Table 1: lungs
 #
 # MosMedData+ is not to be had here:
@@ -167,6 +176,17 @@ dale_tables.gain_table(skin, "ph2", "What DALE is worth from ISIC 2018 to PH2")
 
 # %% tags=["remove-input"]
 say("{told}", told=dale_tables.gains_told(skin))
+
+# %% [markdown]
+# ### Whose statistics?
+#
+# The two rows of a backbone differ in one thing. Training sees pictures times a mask (Eq. 7), never a whole one, and batch
+# normalisation remembers the mean and spread of what training sees. Prediction sees whole pictures, and divides them by the spread
+# of masked ones. The authors' code does so, the paper does not speak of it, and it is the default here. With
+# `-o statistics=whole` a forward of the whole pictures, behind each step, takes the statistics; it changes no weight:
+
+# %% tags=["remove-input"]
+say("{told}", told=dale_tables.statistics_told(skin))
 
 # %% [markdown]
 # Nearer the end of training: two of these backbones with more steps (`experiments/dale/isic2018-ph2-long.yaml`, with its plan).

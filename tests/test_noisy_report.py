@@ -93,7 +93,7 @@ def test_the_plan_has_every_arm_at_every_noise_with_five_seeds():
         noise = trial.noise
         arms.setdefault(name, {}).setdefault((noise.get("kind"), noise.get("rate")), set()).add(trial.seed)
     published, script = arms.pop("DALE, omega by Adam"), arms.pop("DALE, the script's sign")
-    assert len(arms) == 8 and {kind for kind, _ in published} == {"warp", "grow", "shrink", "flip"}
+    assert len(arms) == 9 and {kind for kind, _ in published} == {"warp", "grow", "shrink", "flip"}
     noises = arms["supervised"]
     assert script.keys() == {("warp", 0.05), ("grow", 0.06)}
     assert len(noises) == 1 + 4 * 4 and published.keys() < noises.keys()

@@ -24,12 +24,14 @@ PRINTED = {
 }  # fmt: skip
 TIMED = {net: PRINTED[net] for net in ("xboundformer-s", "ege-unet", "swin-umamba-s")}  # whose times Table 5 prints
 WAYS = {"plain": "{}", "twice the steps": "{}, twice the steps", "five times the steps": "{}, five times the steps"}
+WHOLE = "DALE, whole statistics"
+ARMS = ("DALE", WHOLE)
 
 
 def backbones(folder: Path, score: str = "dice") -> dict[str, dict[str, Group]]:
     """Committed trials of a spec with rows "net", "net, DALE" and so on: groups by net, then by way of training."""
     groups = {group.name: group for group in in_groups(committed(folder), score=score)}
-    ways = WAYS | {"DALE": "{}, DALE"}
+    ways = WAYS | {arm: f"{{}}, {arm}" for arm in ARMS}
     found = {
         net: {way: groups[form.format(net)] for way, form in ways.items() if form.format(net) in groups}
         for net in PRINTED
@@ -47,7 +49,7 @@ def backbone_table(found: Mapping[str, Mapping[str, Group]], caption: str) -> Ta
             return "not yet"
         return f"{told(group.mean, group.score)} ± {told(group.seed_spread, group.score)} ({len(group.seeds)})"
 
-    ways = [way for way in (*WAYS, "DALE") if any(way in each for each in found.values())]
+    ways = [way for way in (*WAYS, *ARMS) if any(way in each for each in found.values())]
     first = next(iter(next(iter(found.values())).values()))
     return Table(
         ("backbone, small", *ways),
@@ -58,14 +60,14 @@ def backbone_table(found: Mapping[str, Mapping[str, Group]], caption: str) -> Ta
     )
 
 
-def gains(found: Mapping[str, Mapping[str, Group]]) -> dict[str, dict[str, tuple[np.ndarray, str]]]:
-    """DALE less each other way of training, by way and backbone: ``(seeds, pictures)``, and what Holm's steps say.
+def gains(found: Mapping[str, Mapping[str, Group]], arm: str = "DALE") -> dict[str, dict[str, tuple[np.ndarray, str]]]:
+    """`arm` less each plain way of training, by way and backbone: ``(seeds, pictures)``, and what Holm's steps say.
 
     The steps are over the backbones that share at least two seeds; "higher" is a greater score, also of a distance.
     """
     made: dict[str, dict[str, tuple[np.ndarray, str]]] = {}
     for way in WAYS:
-        each = {net: gain(of["DALE"], of[way]) for net, of in found.items() if {"DALE", way} <= of.keys()}
+        each = {net: gain(of[arm], of[way]) for net, of in found.items() if {arm, way} <= of.keys()}
         each = {net: values for net, values in each.items() if len(values) > 1}
         if each:
             words = verdicts(list(each.values()))
@@ -74,8 +76,8 @@ def gains(found: Mapping[str, Mapping[str, Group]]) -> dict[str, dict[str, tuple
 
 
 def gain_table(found: Mapping[str, Mapping[str, Group]], data: str, caption: str, table: int = 2) -> Table | None:
-    """`gains`, beside what a table prints of DALE less plain training on `data`; nothing where there are none."""
-    made = gains(found)
+    """`gains` of DALE, with either statistics, beside what a table prints on `data`; nothing where there are none."""
+    made = {arm: each for arm in ARMS if (each := gains(found, arm))}
     if not made:
         return None
     score = next(iter(next(iter(found.values())).values())).score
@@ -83,32 +85,45 @@ def gain_table(found: Mapping[str, Mapping[str, Group]], data: str, caption: str
     for net in found:
         pair = [find_cells("dale", table, row, score, {"data": data}) for row in (PRINTED[net], f"*{PRINTED[net]}")]
         printed = told(float(pair[1][0].value) - float(pair[0][0].value), score, "+") if all(pair) else "–"
-        cells = [
-            f"{told(made[way][net][0].mean(), score, '+')} ({told_interval(made[way][net][0], score, '+')}), "
-            f"{made[way][net][1]}" if net in made[way] else "not yet"
-            for way in made
-        ]  # fmt: skip
-        rows.append((net, printed, *cells))
+        for arm, ways in made.items():
+            cells = [
+                f"{told(ways[way][net][0].mean(), score, '+')} ({told_interval(ways[way][net][0], score, '+')}), "
+                f"{ways[way][net][1]}" if net in ways.get(way, {}) else "not yet"
+                for way in made[next(iter(made))]
+            ]  # fmt: skip
+            rows.append((net, arm, printed, *cells))
     return Table(
-        ("backbone, small", f"Table {table}, {data}: DALE − plain", *(f"DALE − {way}" for way in made)),
+        ("backbone, small", "trained by", f"Table {table}, {data}: DALE − plain",
+         *(f"less {way}" for way in made[next(iter(made))])),
         tuple(rows),
         caption,
         f"{heading(score)} paired by seed and picture, with the 95 % interval of this one comparison; the word is what "
         "is left of it by Holm's steps over the backbones.",
-    )
+        keys=2,
+    )  # fmt: skip
 
 
 def gains_told(found: Mapping[str, Mapping[str, Group]]) -> str:
     """`gains` counted, in sentences."""
-    made = gains(found)
-    if not made:
-        return "Too few seeds so far to say what DALE is worth."
     said = []
-    for way, each in made.items():
-        words = [word for _, word in each.values()]
-        count = ", ".join(f"{word} on {words.count(word)}" for word in ("higher", "lower", "undecided"))
-        said.append(f"- beside plain training{f' with {way}' * (way != 'plain')}: {count} of {len(words)} backbones")
-    return "By Dice, DALE is\n\n" + "\n".join(said)
+    for arm in ARMS:
+        for way, each in gains(found, arm).items():
+            words = [word for _, word in each.values()]
+            count = ", ".join(f"{word} on {words.count(word)}" for word in ("higher", "lower", "undecided"))
+            beside = f"plain training{f' with {way}' * (way != 'plain')}"
+            said.append(f"- {arm}, beside {beside}: {count} of {len(words)} backbones")
+    if not said:
+        return "Too few seeds so far to say what DALE is worth."
+    return "By Dice:\n\n" + "\n".join(said)
+
+
+def statistics_told(found: Mapping[str, Mapping[str, Group]]) -> str:
+    """What the statistics of whole pictures are worth to DALE, from the least of the backbones to the most."""
+    worth = {net: gain(of[WHOLE], of["DALE"]).mean() for net, of in found.items() if of.keys() >= {*ARMS}}
+    if not worth:
+        return "What the statistics of whole pictures are worth is not known yet."
+    low, high = (told(bound(worth.values()), "dice", "+") for bound in (min, max))
+    return f"Statistics of whole pictures are worth {low} to {high} points of Dice to DALE, on {len(worth)} backbones."
 
 
 def lengths_told(found: Mapping[str, Mapping[str, Group]]) -> str:

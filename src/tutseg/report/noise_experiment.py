@@ -298,7 +298,8 @@ def help_told(found: Mapping[str, Sequence[Group]], arm: str = "DALE") -> str:
 def dice_over_noise(found: Mapping[str, Sequence[Group]]) -> tuple[Callable[[float], Canvas], str]:
     """Dice on clean pictures over the rate of label noise, a line an arm; intervals from three seeds on.
 
-    Seeds differ by more than noise does, so a point with fewer seeds than others is left out.
+    Seeds differ by more than noise does, so a point with fewer seeds than others is left out, and so is an arm that was
+    not trained without noise.
     """
     most = max((len(group.values) for groups in found.values() for group in groups), default=0)
     kinds = list(dict.fromkeys(noise.split()[0] for noise in found if noise != NONE))
@@ -308,6 +309,8 @@ def dice_over_noise(found: Mapping[str, Sequence[Group]]) -> tuple[Callable[[flo
         for group in (group for group in groups if len(group.values) == most):
             for each in kinds if kind is None else [kind]:
                 lines[each].setdefault(group.name, []).append((rate, group))
+    clean = {group.name for group in found.get(NONE, ())}
+    lines = {kind: {arm: points for arm, points in of.items() if arm in clean} for kind, of in lines.items()}
     arms = list(dict.fromkeys(arm for of in lines.values() for arm in of))
 
     def draw(width: float) -> Canvas:
@@ -321,10 +324,13 @@ def dice_over_noise(found: Mapping[str, Sequence[Group]]) -> tuple[Callable[[flo
                 points = sorted(points, key=lambda point: point[0])
                 x = np.array([rate for rate, _ in points]) + 0.01 * most_noise * (i - len(arms) / 2)
                 y = [100 * group.mean for _, group in points]
-                axis.plot(x, y, color=PALETTE[i], ls=DASHES[i], marker=MARKERS[i], ms=4, label=arm)
+                # a ninth arm has the first one's colour and other marks
+                colour, turn = PALETTE[i % len(PALETTE)], i + i // len(PALETTE)
+                style = {"ls": DASHES[turn % len(DASHES)], "marker": MARKERS[turn % len(MARKERS)]}
+                axis.plot(x, y, color=colour, ms=4, label=arm, **style)
                 for at, (_, group) in zip(x, points, strict=True):
                     if len(group.values) >= MIN_SEEDS:
-                        axis.plot([at, at], 100 * np.array(paired_interval(group.values)), color=PALETTE[i], lw=0.8)
+                        axis.plot([at, at], 100 * np.array(paired_interval(group.values)), color=colour, lw=0.8)
             what = "share of labels near the outline" if kind == "flip" else "rate, in picture widths"
             axis.set(title=kind, xlabel=what)
         for axis in axes.flat[len(kinds) :]:
