@@ -456,7 +456,7 @@ say(
 # | $\tau - m$ is negative (Eq. 6) | not published | 0 | `-o masks=literal` |
 # | masks times labels (Eq. 7) | as printed | masks weigh the loss | `-o labels=masked` |
 # | $\varepsilon$ (Eq. 13) | not published | uniform from 0 to 0.01: below 0 the root can fail | – |
-# | batch statistics of prediction | those of masked pictures, which training sees | the same | `-o statistics=whole` takes those of whole ones; [worth much](03b_dale_tables.ipynb) |
+# | batch statistics of prediction | those of masked pictures, which training sees | the same | `-o statistics=whole` takes those of whole ones; [what that is worth](03b_dale_tables.ipynb) |
 # | which loss is $\mathcal L$ | weighted BCE and IoU | 0.5 (BCE + Dice), for all methods alike | – |
 # | "$\omega = 0.1$" | learning rate of $\omega$ | the same | `-o rate=0.1` |
 # | virtual steps $K$ | 1 | 1; further virtual steps walk on | `-o k=2` |

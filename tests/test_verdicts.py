@@ -214,6 +214,19 @@ def backbone(run, gain, more=0.0, times=5, net="unet-s", **fields):
     return seeds(run, 5, **common) + dale + seeds(run, 5, **common | {"steps": 100 * times}, level=more)
 
 
+def test_each_reading_is_judged_where_it_changes_a_trial(run, collected):
+    """DALE with the statistics of whole pictures is another reading; rows without DALE are the same in both."""
+    masked = backbone(run, 0.04)
+    common = {"labelled": 1.0, "test_data": "ph2", "net": "unet-s", "steps": 100, "method": "dale"}
+    whole = seeds(run, 5, level=-0.04, **common, options={"patch": 8, "bins": 32, "statistics": "whole"})
+    found = verdict(collected(*masked, *whole), "dale-01")
+    assert [each.verdict.verdict for each in found.setups] == ["reproduced", "not reproduced"]
+    assert "reading whole statistics" in found.setups[1].setup and found.verdict == "set-up-dependent"
+    rival = {"labelled": 1.0, "test_data": "ph2", "net": "xboundformer-s", "steps": 100}
+    others = seeds(run, 5, **rival) + seeds(run, 5, **rival, method="cirl", level=0.1)
+    assert len(verdict(collected(*others, name="rivals"), "dale-47").setups) == 1
+
+
 @pytest.mark.parametrize(
     ("more", "times", "word"),
     [(0.0, 5, "reproduced"), (0.02, 5, "reproduced"), (0.045, 5, "cannot be tested here"),
@@ -229,8 +242,11 @@ def test_a_claim_about_all_labels_waits_for_the_end_of_training(run, collected, 
 
 
 def test_the_longest_training_says_whether_one_had_ended(run, collected):
+    one = seeds(run, 1, labelled=1.0, test_data="ph2", net="unet-s", steps=1800, level=0.2)
     longer = seeds(run, 5, labelled=1.0, test_data="ph2", net="unet-s", steps=900, level=0.05)
-    found = verdict(collected(*backbone(run, 0.04), *longer), "dale-01")
+    trials = backbone(run, 0.04)
+    assert verdict(collected(*trials, *one), "dale-01").verdict == "reproduced", "one seed has no interval"
+    found = verdict(collected(*trials, *one, *longer), "dale-01")
     assert found.verdict == "cannot be tested here" and "9 times the steps" in found.why
 
 

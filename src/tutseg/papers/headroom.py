@@ -101,7 +101,7 @@ def why_unfinished(
         All that the claim compares there.
     evidence : sequence of Finished
         Where plain training of each network is sought, with the same steps and with `LONGER` times as many or more;
-        of those the longest counts.
+        of those with an interval the longest counts.
     """
     printed = max(abs(pair.paper) for pair in pairs)
     kinds = {(item.trial.net, item.trial.data, item.trial.test_data): item for item in trials}
@@ -114,11 +114,13 @@ def why_unfinished(
             same = setup_of(item, ["steps"]) == setup_of(like, ["steps"])
             if same and fits(item, wanted) and item.default.per_image(claim.score):
                 of.setdefault(item.trial.steps, []).append(item)
-        longest = max(of, default=0)
-        if trial.steps not in of or longest < LONGER * trial.steps:
+        seeds = {steps: {item.trial.seed for item in items} for steps, items in of.items()}
+        here = seeds.get(trial.steps, set())
+        longest = max((steps for steps, others in seeds.items() if len(here & others) > 1), default=0)
+        if longest < LONGER * trial.steps:
             return (
-                f"plain training of {trial.net} with {LONGER} times the steps or more is not among the trials, so "
-                "nobody knows whether training had ended here"
+                f"plain training of {trial.net} with {LONGER} times the steps or more, of two seeds or more, is not "
+                "among the trials, so nobody knows whether training had ended here"
             )
         gain = _worth(claim, of[longest], of[trial.steps])
         if gain.value >= printed:

@@ -14,6 +14,7 @@ from itertools import chain, product
 from string import ascii_lowercase
 from typing import Any
 
+from tutseg.files import canonical_json
 from tutseg.papers.claims import (
     WORDS,
     Claim,
@@ -129,7 +130,7 @@ def decided(claim: Claim, evidence: Mapping[str, Sequence[Finished]]) -> Decided
     if claim.cannot or any("cannot" in side for side in trials_needed(claim)):
         return Decided(claim, nothing.verdict, nothing.why, effect)
     judged, partial = [], []
-    for reading, view in product(load_paper(claim.paper).readings, evidence):
+    for reading, view in product(_readings(claim), evidence):
         for sides in _setups(evidence[view], trials_needed(claim, reading)):
             found = _in_setup(claim, sides, evidence[view], reading, view)
             if found.verdict.verdict == "not attempted":
@@ -140,6 +141,14 @@ def decided(claim: Claim, evidence: Mapping[str, Sequence[Finished]]) -> Decided
         return Decided(claim, *_together(judged), effect, tuple(judged))
     _, nearest = max(partial, key=lambda each: each[0], default=(0, nothing))
     return Decided(claim, nearest.verdict, nearest.why, effect)
+
+
+def _readings(claim: Claim) -> list[str]:
+    """The paper's readings in which the claim compares different trials; the first of those that compare the same."""
+    different: dict[str, str] = {}
+    for reading in load_paper(claim.paper).readings:
+        different.setdefault(canonical_json(trials_needed(claim, reading)), reading)
+    return list(different.values())
 
 
 def _setups(evidence: Sequence[Finished], sides: Sequence[dict[str, Any]]) -> list[list[list[Finished]]]:
