@@ -1,6 +1,8 @@
 """One thread a process and waiting without spinning, unless the user says otherwise."""
 
 import os
+import platform
+import resource
 import subprocess
 import sys
 
@@ -9,7 +11,10 @@ import pytest
 from tutseg.errors import InputError
 from tutseg.training.cores import threads
 
-OURS = ("OMP_NUM_THREADS", "OMP_WAIT_POLICY", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+OURS = (
+    "OMP_NUM_THREADS", "OMP_WAIT_POLICY", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS",
+    "MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "GLIBC_TUNABLES",
+)  # fmt: skip
 
 
 def told(code: str, **environment: str) -> tuple[str, str]:
@@ -31,6 +36,30 @@ def test_one_passive_thread_is_the_default_of_every_library():
     assert "OMP_WAIT_POLICY = 'PASSIVE'" in openmp and "OMP_NUM_THREADS = '1'" in openmp
     assert "at::get_num_threads() : 1" in out and "mkl_get_max_threads() : 2" not in out
     assert "'openmp': 1" in out and "'blas': 1" in out
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library keeps memory in its own way")
+@pytest.mark.parametrize("own", [{}, {"MALLOC_TRIM_THRESHOLD_": "131072"}])
+def test_freed_memory_is_kept_unless_the_user_has_a_say(own):
+    """A page that is given back has to be mapped again: the system counts that."""
+    code = """
+import ctypes, resource
+from tutseg.training.cores import keep_memory
+libc, size = ctypes.CDLL(None), 1_000_000
+libc.malloc.restype, libc.free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
+keep_memory()
+for k in range(11):
+    if k == 1:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    blocks = [libc.malloc(size) for _ in range(8)]
+    for block in blocks:
+        ctypes.memset(block, 1, size)
+    for block in blocks:
+        libc.free(block)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+    faults, pages = int(told(code, **own)[0]), 10 * 8_000_000 // resource.getpagesize()
+    assert faults < pages / 20 if not own else faults > pages / 2
 
 
 @pytest.mark.slow

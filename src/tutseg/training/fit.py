@@ -27,7 +27,7 @@ from tutseg.files import atomic_write
 from tutseg.methods.base import STREAMS, Batch, Method, Progress, Views
 from tutseg.methods.step import Stepper
 from tutseg.training.checkpoint import load_state, save_state, save_weights
-from tutseg.training.cores import threads
+from tutseg.training.cores import keep_memory, threads
 from tutseg.training.trial import Trial
 
 SAVE_EVERY_S = 30.0
@@ -76,6 +76,7 @@ def make_fabric(device: str, precision: str) -> Fabric:
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if device == "cpu":
         torch.set_num_threads(threads())
+        keep_memory()
     return Fabric(accelerator=device, devices=1, precision=precision)
 
 
