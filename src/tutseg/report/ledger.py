@@ -199,15 +199,14 @@ def claims_table(paper: str) -> Table:
             pair = weakest(claim, each.verdict.pairs)
             of = len(each.verdict.pairs)
             name = f"{pair.name} (the weakest of {of})" if of > 1 else pair.name
-            sentence = f"{claim.sentence} ({claim.place})"
+            sentence = f"{claim.id}: {claim.sentence} ({claim.place})"
             rows.append(
-                (claim.id, sentence, each.setup, name, claim.points(pair.paper, 2), _ours(claim, pair),
+                (sentence, each.setup, name, claim.points(pair.paper, 2), _ours(claim, pair),
                  f"{pair.seeds} × {pair.n_images}", each.verdict.verdict, item.verdict)
             )  # fmt: skip
     rest = sum(not item.setups for item in found)
     return Table(
-        ("claim", "what is claimed", "set-up", "comparison", "paper, points", "ours, points (95 % interval)", "n",
-         "here", "verdict"),
+        ("claim", "set-up", "comparison", "paper, points", "ours, points (95 % interval)", "n", "here", "verdict"),
         tuple(rows),
         "Claims set against trials; a positive number favours the claim",
         f"{rest} of {len(found)} claims have no trials yet; the ledger gives each one's reason and every comparison.",
