@@ -15,8 +15,8 @@
 # costs, and convergence against time.
 #
 # Most cells of Tables 1 and 2 need days of a GPU, and data that is not to be had here; "not yet" and "cannot" say which. Below each
-# table stand small trials on drawn pictures, which can show an order under a small budget and nothing more. Their specs are in
-# `experiments/dale`.
+# table stand small trials, on drawn pictures and some on real ones, which can show an order under a small budget and nothing more.
+# Their specs are in `experiments/dale`.
 
 # %% tags=["parameters"]
 PROFILE = "lab"  # lab, gpu or paper

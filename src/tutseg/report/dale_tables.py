@@ -119,10 +119,11 @@ def gains_told(found: Mapping[str, Mapping[str, Group]]) -> str:
 
 def statistics_told(found: Mapping[str, Mapping[str, Group]]) -> str:
     """What the statistics of whole pictures are worth to DALE, from the least of the backbones to the most."""
-    worth = {net: gain(of[WHOLE], of["DALE"]).mean() for net, of in found.items() if of.keys() >= {*ARMS}}
+    each = [gain(of[WHOLE], of["DALE"]) for of in found.values() if of.keys() >= {*ARMS}]
+    worth = [values.mean() for values in each if len(values) > 1]
     if not worth:
         return "What the statistics of whole pictures are worth is not known yet."
-    low, high = (told(bound(worth.values()), "dice", "+") for bound in (min, max))
+    low, high = (told(bound(worth), "dice", "+") for bound in (min, max))
     return f"Statistics of whole pictures are worth {low} to {high} points of Dice to DALE, on {len(worth)} backbones."
 
 
@@ -130,7 +131,8 @@ def lengths_told(found: Mapping[str, Mapping[str, Group]]) -> str:
     """What more steps alone are worth to plain training, from the least of the backbones to the most, in a sentence."""
     said = []
     for way in list(WAYS)[1:]:
-        worth = [gain(of[way], of["plain"]).mean() for of in found.values() if {way, "plain"} <= of.keys()]
+        each = [gain(of[way], of["plain"]) for of in found.values() if {way, "plain"} <= of.keys()]
+        worth = [values.mean() for values in each if len(values) > 1]
         if worth:
             said.append(f"{way} {told(min(worth), 'dice', '+')} to {told(max(worth), 'dice', '+')}")
     if not said:
