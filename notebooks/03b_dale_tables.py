@@ -46,8 +46,8 @@ committed = read_evidence(runs=False)
 # %%
 noise = results / f"noise-{profile.settings['noise']}"
 found = noise_experiment.doubted_in(noise)
-told = [each for each in found if each.arm in ("supervised", "DALE")]
-noise_experiment.find_table(told) if told else print("not yet")
+two = [each for each in found if each.arm in ("supervised", "DALE")]
+noise_experiment.find_table(two) if two else print("not yet")
 
 # %% tags=["hide-input"]
 noise_experiment.finding_curves(found) if found else print("not yet")
@@ -202,6 +202,9 @@ longer = dale_tables.backbones(results / "isic2018-ph2-long")
 dale_tables.backbone_table(longer, "ISIC 2018 to PH2, more steps") or spec_table(
     results / "isic2018-ph2-long", "ISIC 2018 to PH2, more steps"
 )
+
+# %% tags=["remove-input"]
+say("{told}", told=dale_tables.lengths_told(longer))
 
 # %% tags=["hide-input"]
 dale_tables.gain_table(

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from tutseg.errors import InputError
-from tutseg.training.cores import threads
+from tutseg.training.cores import keep_memory, threads
 
 OURS = (
     "OMP_NUM_THREADS", "OMP_WAIT_POLICY", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS",
@@ -36,6 +36,15 @@ def test_one_passive_thread_is_the_default_of_every_library():
     assert "OMP_WAIT_POLICY = 'PASSIVE'" in openmp and "OMP_NUM_THREADS = '1'" in openmp
     assert "at::get_num_threads() : 1" in out and "mkl_get_max_threads() : 2" not in out
     assert "'openmp': 1" in out and "'blas': 1" in out
+
+
+def test_another_c_library_is_left_alone(monkeypatch):
+    for name in OURS:
+        monkeypatch.delenv(name, raising=False)
+    asked = []
+    monkeypatch.setattr("ctypes.CDLL", lambda name: asked.append(name) or object())  # it has no mallopt
+    keep_memory.__wrapped__()
+    assert asked == [None]
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library keeps memory in its own way")

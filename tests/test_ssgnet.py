@@ -217,7 +217,7 @@ def test_too_few_pictures_and_masks_that_nobody_knows_are_said(ssgnet):
         ssgnet(exact=True)
     with pytest.raises(InputError, match="there is no end: say how many"):
         ssgnet(source="dermoscopy")
-    with pytest.raises(InputError, match="its data is such scenes itself"):
+    with pytest.raises(InputError, match="the data are drawn scenes already"):
         prepared(ssgnet(source="dermoscopy", count=4), TrainingSet(replace(drawn_pictures(3, 1), name="synth")))
 
 

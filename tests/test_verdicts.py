@@ -271,6 +271,7 @@ def test_one_size_of_patch_counts_for_a_setup(run, collected):
     two = seeds(run, 2, level=-0.2, **common, options={"patch": 16, "bins": 32})
     (only,) = verdict(collected(*backbone(run, 0.04), *two), "dale-01").setups
     assert {item.trial.options.get("patch", 8) for item in only.trials} == {8}
+    assert only.setup.endswith("bins 32, patch 8")
 
 
 def test_dice_and_jaccard_of_one_comparison_count_once(run, collected):

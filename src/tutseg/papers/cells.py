@@ -17,7 +17,7 @@ from tutseg.audit.cell import Cell
 from tutseg.files import canonical_json
 from tutseg.papers.claims import load_claims
 from tutseg.papers.intervals import interval_of_deviations, paired_interval
-from tutseg.papers.setups import describe_setup, fits, grouped, rank, setup_of
+from tutseg.papers.setups import describe_scaled, describe_setup, fits, grouped, rank, setup_of
 from tutseg.papers.tables import CellTrial, cell_trials, load_paper, papers
 from tutseg.training.evidence import Finished, read_evidence
 from tutseg.training.tasks import task_of
@@ -118,6 +118,7 @@ def entries(paper: str, number: int | None = None, evidence: Sequence[Finished] 
             best = max(own, key=lambda group, cell=item.cell: rank(group, filled[_column(cell, group)]))
             if "net" in item.trial and best[0].trial.net != item.trial["net"]:
                 notes.append(f"{best[0].trial.net} is a small variant of the network")
+            notes += describe_scaled(best)
             why = "; ".join(filter(None, notes))
             found.append(Entry(item.cell, "ours", why, _ours(item.cell, score_of(item.cell), best)))
         else:

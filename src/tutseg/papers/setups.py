@@ -22,9 +22,10 @@ CELL_FIELDS = ("method", "options", "labelled", "data", "test_data", "seed", "fo
 STUDY_FIELDS = ("augment", "inputs", "noise", "groups", "change", "scored")
 # Options of one-image methods at the values that a paper's row means without naming them.
 UNNAMED = {"k": 3, "reading": "paper"}
-# Options that say which file an input is, or count pixels and grey levels and so go with the size; papers leave the one
-# unsaid, and what they say of the other belongs to their size.
-FREE = ("sam", "patch", "bins")
+# Options that count pixels and grey levels, and so go with the size: what papers say of them belongs to theirs.
+SCALED = ("patch", "bins")
+# These, and the one that says which file an input is; papers leave that unsaid as they do the network.
+FREE = ("sam", *SCALED)
 
 # An input that every seed has of its own.
 OWN = "labeller"
@@ -126,3 +127,9 @@ def describe_setup(trials: Sequence[Finished]) -> str:
         *(f"{key} {value}" for key, value in (first.data_options | first.test_options).items()),
     ]
     return ", ".join(words)
+
+
+def describe_scaled(trials: Iterable[Finished]) -> list[str]:
+    """The options of trials that go with the size, as "patch 8"; rows beside them may have none."""
+    options = (option for item in trials for option in item.trial.options.items())
+    return list(dict.fromkeys(f"{name} {value}" for name, value in options if name in SCALED))

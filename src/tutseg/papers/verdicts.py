@@ -27,7 +27,7 @@ from tutseg.papers.claims import (
     trials_needed,
 )
 from tutseg.papers.headroom import Headroom, headrooms, is_about_few_labels, why_unfinished, why_untestable
-from tutseg.papers.setups import Setup, describe_setup, fits, grouped, named_options, rank
+from tutseg.papers.setups import Setup, describe_scaled, describe_setup, fits, grouped, named_options, rank
 from tutseg.papers.tables import load_paper
 from tutseg.training.evidence import Finished, read_evidence
 from tutseg.training.tasks import task_of
@@ -175,7 +175,7 @@ def _in_setup(
     trials = {item.id: item for items in sides for item in items}
     kept = [item for item in trials.values() if item.default.per_image(claim.score)]
     verdict = decide(claim, TrialRecords(_records(kept, claim.score)), reading)
-    words = [describe_setup(list(trials.values()))]
+    words = [describe_setup(list(trials.values())), *describe_scaled(trials.values())]
     few = [items for side, items in zip(claim.sides, sides, strict=True) if is_about_few_labels(claim, side) and items]
     if few:
         counts = sorted({item.n["labelled"] for items in few for item in items})

@@ -81,6 +81,7 @@ def gain_table(found: Mapping[str, Mapping[str, Group]], data: str, caption: str
     if not made:
         return None
     score = next(iter(next(iter(found.values())).values())).score
+    plain = [way for way in WAYS if any(way in each for each in made.values())]
     rows = []
     for net in found:
         pair = [find_cells("dale", table, row, score, {"data": data}) for row in (PRINTED[net], f"*{PRINTED[net]}")]
@@ -89,12 +90,11 @@ def gain_table(found: Mapping[str, Mapping[str, Group]], data: str, caption: str
             cells = [
                 f"{told(ways[way][net][0].mean(), score, '+')} ({told_interval(ways[way][net][0], score, '+')}), "
                 f"{ways[way][net][1]}" if net in ways.get(way, {}) else "not yet"
-                for way in made[next(iter(made))]
+                for way in plain
             ]  # fmt: skip
             rows.append((net, arm, printed, *cells))
     return Table(
-        ("backbone, small", "trained by", f"Table {table}, {data}: DALE − plain",
-         *(f"less {way}" for way in made[next(iter(made))])),
+        ("backbone, small", "trained by", f"Table {table}, {data}: DALE − plain", *(f"less {way}" for way in plain)),
         tuple(rows),
         caption,
         f"{heading(score)} paired by seed and picture, with the 95 % interval of this one comparison; the word is what "

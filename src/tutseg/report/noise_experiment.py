@@ -214,13 +214,14 @@ def by_noise(items: Iterable[Finished]) -> dict[str, list[Group]]:
 
 
 def dice_table(found: Mapping[str, Sequence[Group]], missing: str = "") -> Table:
-    """Mean Dice ± sd over seeds by arm and noise, with the number of seeds."""
+    """Mean Dice ± sd over seeds by arm and noise, with the number of seeds; a dash where none is planned."""
     arms = list(dict.fromkeys(group.name for groups in found.values() for group in groups))
     cells = {(noise, group.name): group for noise, groups in found.items() for group in groups}
 
     def cell(noise: str, arm: str) -> str:
-        group = cells.get((noise, arm))
-        return f"{told(group.mean)} ± {told(group.seed_spread)} (n={len(group.values)})" if group else "not yet"
+        if group := cells.get((noise, arm)):
+            return f"{told(group.mean)} ± {told(group.seed_spread)} (n={len(group.values)})"
+        return "not yet" if missing else "–"
 
     items = [item for groups in found.values() for group in groups for item in group.trials]
     return Table(

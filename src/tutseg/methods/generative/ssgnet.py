@@ -117,8 +117,11 @@ class SSGNet(Supervised):
         return replace(train, labelled=real.joined(pictures), unlabelled=None, generated=None)
 
     def _drawn(self, train: Any) -> Pictures:
+        """`count` drawn scenes at the size of the real pictures, with their masks; they must not be the data itself."""
         if train.labelled.name in DRAWN:
-            raise InputError("method ssgnet: its data is such scenes itself", "give -o source=unlabelled -o exact=true")
+            raise InputError(
+                "method ssgnet: the data are drawn scenes already", "give -o source=unlabelled -o exact=true"
+            )
         images = train.labelled.images
         scenes = open_source("synth", kind=self.source, n=self.count, size=images.shape[-1])
         return load_pictures(scenes, images.shape[-1]).to(images.device)

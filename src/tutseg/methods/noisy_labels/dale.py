@@ -227,7 +227,7 @@ class DALE(OneNet):
         return alignment(rows(f_n.detach()), y, f_f[kept], y[kept])
 
     def update(self, batch: Batch, progress: Progress, step: Stepper) -> dict[str, Tensor]:
-        """Algorithm 1, lines 3-13, for one batch: two real steps."""
+        """A step of Algorithm 1; behind it, if prediction is to have them, the statistics of the whole pictures."""
         images, labels = batch["labelled"].image, batch["labelled"].mask
         if self.statistics == "masked":
             return self._alternate(images, labels, step)
@@ -238,6 +238,7 @@ class DALE(OneNet):
         return terms
 
     def _alternate(self, images: Tensor, labels: Tensor, step: Stepper) -> dict[str, Tensor]:
+        """Algorithm 1, lines 3-13, for one batch: two real steps. Images ``(B, 3, H, W)``, labels ``(B, 1, H, W)``."""
         n, f, fuzzy = self.split(images, labels)
         out = self.net(n.image, features=True)
         terms = step({"sup_n": n.loss(lambda _: out)})  # Eq. 1
